@@ -1,0 +1,57 @@
+# halftone_library(NAME SOURCES ... USES ...): one static library per folder; USES is the layering rule.
+# halftone_binary(NAME SOURCES ... USES ...): an executable in bin/.
+# halftone_test(NAME SOURCES ... USES ...): one GoogleTest binary, one ctest entry.
+
+# Every target of ours: warnings are errors, floats are computed as written (docs/NUMERICS.md).
+add_library(halftone_options INTERFACE)
+target_compile_features(halftone_options INTERFACE cxx_std_20)
+target_include_directories(halftone_options INTERFACE ${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR}/generated)
+target_compile_options(halftone_options INTERFACE -Wall -Wextra -Werror -ffp-contract=off -fno-math-errno)
+
+# Files named for an instruction set get its flags, and only they.
+function(halftone_instruction_sets)
+  foreach(source IN LISTS ARGN)
+    if(source MATCHES "_avx2\\.cc$")
+      set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "-mavx2;-mfma;-mf16c")
+    elseif(source MATCHES "_avx512vnni\\.cc$")
+      set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS
+        "-mavx2;-mfma;-mf16c;-mavx512f;-mavx512bw;-mavx512vl;-mavx512dq;-mavx512vnni")
+    endif()
+  endforeach()
+endfunction()
+
+function(halftone_library name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;USES")
+  if(arg_SOURCES)
+    halftone_instruction_sets(${arg_SOURCES})
+    add_library(${name} STATIC ${arg_SOURCES})
+    target_link_libraries(${name} PUBLIC halftone_options ${arg_USES})
+  else()
+    add_library(${name} INTERFACE)
+    target_link_libraries(${name} INTERFACE halftone_options ${arg_USES})
+  endif()
+endfunction()
+
+function(halftone_binary name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;USES")
+  add_executable(${name} ${arg_SOURCES})
+  target_link_libraries(${name} PRIVATE halftone_options ${arg_USES})
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
+endfunction()
+
+function(halftone_test name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "TIMEOUT" "SOURCES;USES;LABELS")
+  halftone_instruction_sets(${arg_SOURCES})
+  add_executable(${name} ${arg_SOURCES})
+  target_link_libraries(${name} PRIVATE halftone_options ${arg_USES} GTest::gmock GTest::gtest_main)
+  target_compile_definitions(${name} PRIVATE
+    HALFTONE_SHARED_DATA="${HALFTONE_SHARED_DATA}" HALFTONE_TEST_DATA="${PROJECT_SOURCE_DIR}/tests"
+    HALFTONE_BINARY_DIR="${PROJECT_BINARY_DIR}")
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+  if(NOT arg_TIMEOUT)
+    set(arg_TIMEOUT 120)
+  endif()
+  # One ctest entry a binary: a process for each case would cost more than the cases do.
+  add_test(NAME ${name} COMMAND ${name})
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${arg_LABELS}")
+endfunction()

@@ -1,0 +1,88 @@
+// A checkpoint, whatever file it came from: hyperparameters, vocabulary, chat template and tensors by canonical name.
+//
+// Canonical tensor names: embedding, head, final_norm, rope_factors, and for layer N (from 0)
+//   layers.N.{attention_norm, q, k, v, o, q_bias, k_bias, v_bias, q_norm, k_norm, mlp_norm, gate, up, down}
+// q and k rows are always in rotate-half order (input i pairs with i + head_dim / 2). A matrix is [outputs, inputs].
+// Files are mapped and read 64 rows at a time: a model is never in memory twice.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "kernels/contract/affine_groups.h"
+#include "server/text/vocabulary.h"
+
+namespace halftone {
+
+struct RopeScaling {
+  enum class Kind { kNone, kLinear, kLlama3 };
+  Kind kind = Kind::kNone;
+  float factor = 1;
+  float low_frequency_factor = 1;    // kLlama3
+  float high_frequency_factor = 4;   // kLlama3
+  int64_t original_context = 8192;   // kLlama3
+};
+
+struct ModelConfig {
+  std::string architecture;  // "llama", "mistral", "qwen2", "qwen3"; as the file says, unknown ones are refused by server/model
+  std::string name;          // the checkpoint's own name, or its file's
+  int64_t layers = 0, dim = 0, heads = 0, kv_heads = 0, head_dim = 0, ffn = 0, vocabulary = 0;
+  int64_t context = 0;        // tokens that the model was made for
+  float rms_epsilon = 1e-5f;
+  float rope_theta = 10000;
+  RopeScaling rope_scaling;
+  int64_t sliding_window = 0;  // 0: none
+  bool tied_head = false;      // the head is the embedding
+};
+
+// What the checkpoint's author recommends; absent: the server's own default.
+struct GenerationDefaults {
+  std::optional<float> temperature, top_p, repetition_penalty;
+  std::optional<int64_t> top_k;
+};
+
+// One tensor of a mapped file. Any thread may read; errors name the file, the tensor and what was expected.
+class SourceTensor {
+ public:
+  virtual ~SourceTensor() = default;
+  virtual std::string_view type() const = 0;  // "F32", "BF16", "Q4_1", ...
+  virtual int64_t rows() const = 0;           // 1 for a vector
+  virtual int64_t cols() const = 0;
+  // Its own values as float32: out holds count * cols floats.
+  virtual absl::Status read_rows(int64_t first, int64_t count, std::span<float> out) const = 0;
+  // The grid that its values lie on, where it is AffineGroups (Q4_0, Q4_1, Q8_0); nothing for plain numbers and other grids.
+  virtual std::optional<AffineGrid> grid() const = 0;
+  // The codes themselves; only where grid() says so. Resizes what `out` points into.
+  virtual absl::Status read_groups(int64_t first, int64_t count, AffineGroupsBuffer& out) const = 0;
+};
+
+struct ModelSource {
+  ModelConfig config;
+  Vocabulary vocabulary;
+  std::string chat_template;  // Jinja text; empty: the checkpoint has none
+  GenerationDefaults generation;
+  std::string format;         // "gguf/Q4_1" (the most frequent matrix type) or "safetensors/BF16"
+  std::string digest;         // sha256:... over tensor names, types, shapes and bytes sampled as docs/ARCHITECTURE.md says
+  double bits_per_weight = 0; // of the file's matrices, scales included
+  uint64_t mapped_bytes = 0;  // of all weight files
+  std::map<std::string, std::unique_ptr<SourceTensor>, std::less<>> tensors;
+  std::shared_ptr<void> files;  // keeps the mappings alive
+
+  const SourceTensor* find(std::string_view name) const {
+    auto it = tensors.find(name);
+    return it == tensors.end() ? nullptr : it->second.get();
+  }
+};
+
+// Opens FILE.gguf or a Hugging Face directory.
+absl::StatusOr<ModelSource> open_model(const std::string& path);
+
+}  // namespace halftone

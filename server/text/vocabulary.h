@@ -1,0 +1,49 @@
+// What a checkpoint says about its tokens, whichever file it came from: GGUF metadata or tokenizer.json.
+// A plain value: sources fill it, Tokenizer reads it. Nothing here is checked; Tokenizer::create checks.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace halftone {
+
+using TokenId = int32_t;
+
+struct Vocabulary {
+  enum class Kind { kByteLevelBpe, kSentencePieceBpe };
+  enum class PieceType : uint8_t { kNormal, kUnknown, kControl, kUserDefined, kUnused, kByte };
+
+  // A token that is matched in the raw text before anything else sees it.
+  struct AddedToken {
+    std::string content;
+    TokenId id = 0;
+    bool special = false;  // not shown in decoded text; matched only where special tokens are parsed
+    bool lstrip = false;   // swallows white space on its left
+    bool rstrip = false;
+    bool single_word = false;
+    bool normalized = false;
+  };
+
+  Kind kind = Kind::kByteLevelBpe;
+  // How text is cut before merging: "gpt2", "smollm", "llama3" or "qwen2" (Tokenizer lists the ones that it knows).
+  // Of a pattern that no reader recognises, the pattern itself: it ends up in the error message.
+  std::string pre_tokenizer;
+  std::vector<std::string> pieces;  // by id; in the file's spelling (byte-level alphabet, or U+2581 for a space)
+  std::vector<PieceType> types;     // by id, or empty: all normal
+  std::vector<float> scores;        // by id; SentencePiece without merges only: the better score merges first
+  std::vector<std::pair<std::string, std::string>> merges;  // in order of rank
+  std::vector<AddedToken> added;
+  bool byte_fallback = false;    // SentencePiece: what has no piece is spelled in <0xNN>
+  bool add_space_prefix = false; // SentencePiece: a space goes before the text (and before text after a special token: see legacy)
+  bool ignore_merges = false;    // Llama 3: a word that is itself a piece is taken whole
+  bool nfc_normalize = false;    // Qwen 2: text is brought to Unicode NFC first
+
+  std::optional<TokenId> bos, unknown, pad;
+  std::vector<TokenId> eos;      // every id that ends an answer
+  bool add_bos = false;          // put before a raw text prompt
+};
+
+}  // namespace halftone
