@@ -1,0 +1,41 @@
+#include "kernels/contract/device.h"
+
+#include <utility>
+
+namespace halftone {
+
+Buffer::Buffer(void* data, size_t bytes, Free free, Ledger* ledger, MemoryTag tag)
+    : data_(data), bytes_(bytes), free_(free), ledger_(ledger), tag_(std::move(tag)) {
+  if (ledger_ != nullptr) ledger_->add(tag_, bytes_);
+}
+
+Buffer::Buffer(Buffer&& other) noexcept { *this = std::move(other); }
+
+Buffer& Buffer::operator=(Buffer&& other) noexcept {
+  std::swap(data_, other.data_);
+  std::swap(bytes_, other.bytes_);
+  std::swap(free_, other.free_);
+  std::swap(ledger_, other.ledger_);
+  std::swap(tag_, other.tag_);
+  return *this;
+}
+
+Buffer::~Buffer() {
+  if (data_ == nullptr) return;
+  free_(data_, bytes_);
+  if (ledger_ != nullptr) ledger_->subtract(tag_, bytes_);
+}
+
+KvLayout make_kv_layout(const KvFormat& format, int64_t layers, int64_t kv_heads, int64_t head_dim,
+                        int64_t page_tokens) {
+  auto size = [](int64_t n) { return static_cast<size_t>(n); };
+  KvLayout layout{.format = &format, .layers = layers, .kv_heads = kv_heads, .head_dim = head_dim, .page_tokens = page_tokens};
+  layout.head_bytes = 2 * size(head_dim * page_tokens) * format.code_bytes;
+  layout.scales_offset = size(kv_heads) * layout.head_bytes;
+  size_t scale_bytes = format.has_scales ? size(kv_heads * 2 * page_tokens) * 2 : 0;
+  layout.layer_bytes = (layout.scales_offset + scale_bytes + 63) / 64 * 64;
+  layout.page_bytes = layout.used_bytes();
+  return layout;
+}
+
+}  // namespace halftone

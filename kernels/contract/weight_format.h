@@ -1,0 +1,75 @@
+// A weight format: how one matrix is stored and multiplied. One folder under kernels/weights each; weights.cc is the list.
+//
+// Every format decodes to float32 values, and a product with a16 activations is defined on those values:
+//   y[t][r] = fma over c = 0, 1, ... of unpack(r, c) * x[t][c], starting at +0.
+// So formats differ in what the values are, never in how they are added up (docs/NUMERICS.md).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string_view>
+
+#include "kernels/contract/affine_groups.h"
+
+namespace halftone {
+
+class CpuContext;
+struct LinearCall;
+struct WeightFormat;
+
+// Rows are padded to whole blocks of this many outputs in every packed layout; packers get at most 64 rows at a time.
+constexpr int64_t kRowBlock = 16;
+constexpr int64_t kPackRows = 64;
+
+// How a format lays out one matrix: chosen once for each tensor, then fixed.
+struct PackedShape {
+  int64_t rows = 0;  // outputs
+  int64_t cols = 0;  // inputs
+  int group = 0;     // inputs that share a scale; 0 where a format has none. The last group of a row may be shorter.
+  AffineGrid::Offset offset = AffineGrid::Offset::kSymmetric;  // w4: how the minimum is stored
+};
+
+struct PackedBytes {
+  size_t codes = 0;
+  size_t scales = 0;  // and minimums
+  size_t total() const { return codes + scales; }
+};
+
+// A matrix in a format's own layout, resident on one device. Owns nothing.
+struct PackedMatrix {
+  const WeightFormat* format = nullptr;
+  PackedShape shape;
+  std::byte* data = nullptr;  // 64-byte aligned, bytes(shape).total() long
+};
+
+// One device's way to multiply. An absent one is a legal gap.
+struct CpuLinear {
+  // Outputs [first_row, first_row + rows) of the call for all its tokens, into call.y before the epilogue is applied by
+  // the device: see kernels/cpu/linear.h. Null: not on this device.
+  void (*run)(const CpuContext&, const LinearCall& call, const PackedMatrix& weights, int64_t first_row, int64_t rows,
+              float* out) = nullptr;
+};
+
+struct WeightFormat {
+  std::string_view name;         // "w4"
+  std::string_view scale_name;   // how scales are stored, for reports: "f16 per 32"; empty: none
+
+  // The layout for a tensor that has no grid of its own. Nothing: this format cannot hold such a matrix.
+  std::optional<PackedShape> (*plan)(int64_t rows, int64_t cols);
+  // The layout that takes codes of this grid over exactly. Nothing: they must be requantized.
+  std::optional<PackedShape> (*plan_import)(int64_t rows, int64_t cols, const AffineGrid& grid);
+  PackedBytes (*bytes)(const PackedShape& shape);
+
+  // first_row is a multiple of 64, values hold at most 64 rows. `packed` starts zeroed. Any thread, disjoint rows at once.
+  void (*pack_rows)(const PackedMatrix& packed, int64_t first_row, int64_t count, const float* values);
+  // Exactly, or false (a value that does not fit the layout); then nothing may be assumed about these rows.
+  bool (*import_rows)(const PackedMatrix& packed, int64_t first_row, const AffineGroups& groups);
+  // What the kernels see, as float32: the truth for tests and the embedding look-up. out: [count, cols].
+  void (*unpack_rows)(const PackedMatrix& packed, int64_t first, int64_t count, float* out);
+
+  CpuLinear cpu;
+};
+
+}  // namespace halftone
