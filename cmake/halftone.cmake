@@ -1,12 +1,14 @@
 # halftone_library(NAME SOURCES ... USES ...): one static library per folder; USES is the layering rule.
 # halftone_binary(NAME SOURCES ... USES ...): an executable in bin/.
 # halftone_test(NAME SOURCES ... USES ...): one GoogleTest binary, one ctest entry.
+# halftone_fuzz(NAME SOURCES ... USES ...): a fuzz target in fuzz/; ctest replays its corpus, tests/fuzz/corpus/NAME.
 
 # Every target of ours: warnings are errors, floats are computed as written (docs/NUMERICS.md).
 add_library(halftone_options INTERFACE)
 target_compile_features(halftone_options INTERFACE cxx_std_20)
 target_include_directories(halftone_options INTERFACE ${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR}/generated)
-target_compile_options(halftone_options INTERFACE -Wall -Wextra -Werror -ffp-contract=off -fno-math-errno)
+target_compile_options(halftone_options INTERFACE -Wall -Wextra -Werror -ffp-contract=off -fno-math-errno
+  $<$<CXX_COMPILER_ID:Clang>:-Wthread-safety>)
 
 # Files named for an instruction set get its flags, and only they.
 function(halftone_instruction_sets)
@@ -54,4 +56,25 @@ function(halftone_test name)
   # One ctest entry a binary: a process for each case would cost more than the cases do.
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${arg_LABELS}")
+endfunction()
+
+# With HALFTONE_FUZZ libFuzzer drives the target, and the libraries it names are built to be steered by; otherwise a small
+# main replays the corpus, so that every compiler builds every target and no crash that was found comes back.
+function(halftone_fuzz name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;USES")
+  set(corpus ${PROJECT_SOURCE_DIR}/tests/fuzz/corpus/${name})
+  add_executable(${name} ${arg_SOURCES})
+  target_link_libraries(${name} PRIVATE halftone_options ${arg_USES})
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/fuzz)
+  if(HALFTONE_FUZZ)
+    target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+    foreach(target IN LISTS name arg_USES)
+      target_compile_options(${target} PRIVATE -fsanitize=fuzzer-no-link)
+    endforeach()
+    add_test(NAME ${name} COMMAND ${name} -runs=0 ${corpus})
+  else()
+    target_sources(${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests/fuzz/replay.cc)
+    add_test(NAME ${name} COMMAND ${name} ${corpus})
+  endif()
+  set_tests_properties(${name} PROPERTIES TIMEOUT 300 LABELS fuzz)
 endfunction()

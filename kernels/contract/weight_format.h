@@ -15,8 +15,6 @@
 
 namespace halftone {
 
-class CpuContext;
-struct LinearCall;
 struct WeightFormat;
 
 // Rows are padded to whole blocks of this many outputs in every packed layout; packers get at most 64 rows at a time.
@@ -41,16 +39,12 @@ struct PackedBytes {
 struct PackedMatrix {
   const WeightFormat* format = nullptr;
   PackedShape shape;
-  std::byte* data = nullptr;  // 64-byte aligned, bytes(shape).total() long
+  std::byte* codes = nullptr;   // 64-byte aligned, bytes(shape).codes long
+  std::byte* scales = nullptr;  // likewise; null where the format has none
 };
 
-// One device's way to multiply. An absent one is a legal gap.
-struct CpuLinear {
-  // Outputs [first_row, first_row + rows) of the call for all its tokens, into call.y before the epilogue is applied by
-  // the device: see kernels/cpu/linear.h. Null: not on this device.
-  void (*run)(const CpuContext&, const LinearCall& call, const PackedMatrix& weights, int64_t first_row, int64_t rows,
-              float* out) = nullptr;
-};
+// The CPU's way to multiply, in its own terms (kernels/cpu/linear.h); null: not on this device.
+struct CpuLinear;
 
 struct WeightFormat {
   std::string_view name;         // "w4"
@@ -69,7 +63,7 @@ struct WeightFormat {
   // What the kernels see, as float32: the truth for tests and the embedding look-up. out: [count, cols].
   void (*unpack_rows)(const PackedMatrix& packed, int64_t first, int64_t count, float* out);
 
-  CpuLinear cpu;
+  const CpuLinear* cpu = nullptr;
 };
 
 }  // namespace halftone

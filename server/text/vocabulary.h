@@ -36,14 +36,15 @@ struct Vocabulary {
   std::vector<float> scores;        // by id; SentencePiece without merges only: the better score merges first
   std::vector<std::pair<std::string, std::string>> merges;  // in order of rank
   std::vector<AddedToken> added;
-  bool byte_fallback = false;    // SentencePiece: what has no piece is spelled in <0xNN>
-  bool add_space_prefix = false; // SentencePiece: a space goes before the text (and before text after a special token: see legacy)
-  bool ignore_merges = false;    // Llama 3: a word that is itself a piece is taken whole
-  bool nfc_normalize = false;    // Qwen 2: text is brought to Unicode NFC first
+  bool byte_fallback = false;  // SentencePiece: what has no piece is spelled in <0xNN>
+  bool add_space_prefix =
+      false;  // SentencePiece: a space goes before the text (and before text after a special token: see legacy)
+  bool ignore_merges = false;  // Llama 3: a word that is itself a piece is taken whole
+  bool nfc_normalize = false;  // Qwen 2: text is brought to Unicode NFC first
 
   std::optional<TokenId> bos, unknown, pad;
-  std::vector<TokenId> eos;      // every id that ends an answer
-  bool add_bos = false;          // put before a raw text prompt
+  std::vector<TokenId> eos;  // every id that ends an answer
+  bool add_bos = false;      // put before a raw text prompt
 };
 
 }  // namespace halftone
