@@ -37,8 +37,10 @@ struct Vocabulary {
   std::vector<std::pair<std::string, std::string>> merges;  // in order of rank
   std::vector<AddedToken> added;
   bool byte_fallback = false;  // SentencePiece: what has no piece is spelled in <0xNN>
-  bool add_space_prefix =
-      false;  // SentencePiece: a space goes before the text (and before text after a special token: see legacy)
+  // SentencePiece: a space goes before the text, and before each stretch of text that follows a special token.
+  bool add_space_prefix = false;
+  // Newer files: only before the very first text, and not where it begins with a space already.
+  bool space_prefix_first_only = false;
   bool ignore_merges = false;  // Llama 3: a word that is itself a piece is taken whole
   bool nfc_normalize = false;  // Qwen 2: text is brought to Unicode NFC first
 
