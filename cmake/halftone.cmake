@@ -58,8 +58,8 @@ function(halftone_test name)
   set_tests_properties(${name} PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${arg_LABELS}")
 endfunction()
 
-# With HALFTONE_FUZZ libFuzzer drives the target, and the libraries it names are built to be steered by; otherwise a small
-# main replays the corpus, so that every compiler builds every target and no crash that was found comes back.
+# With HALFTONE_FUZZ libFuzzer drives the target, and the libraries it names are built to be steered by; otherwise a
+# small main replays the corpus, so that every compiler builds every target and no crash that was found comes back.
 function(halftone_fuzz name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;USES")
   set(corpus ${PROJECT_SOURCE_DIR}/tests/fuzz/corpus/${name})
