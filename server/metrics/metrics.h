@@ -22,41 +22,42 @@ enum class StepPhase { kPrefill, kDecode, kMixed };
 struct ModeMetrics {
   // Latency, seconds.
   prometheus::Histogram* time_to_first_token = nullptr;
-  prometheus::Histogram* inter_token_latency = nullptr;      // between two tokens of one stream
-  prometheus::Histogram* time_per_output_token = nullptr;    // per request: (end - first token) / (tokens - 1)
+  prometheus::Histogram* inter_token_latency = nullptr;    // between two tokens of one stream
+  prometheus::Histogram* time_per_output_token = nullptr;  // per request: (end - first token) / (tokens - 1)
   prometheus::Histogram* request_queue = nullptr;
   prometheus::Histogram* request_prefill = nullptr;
   prometheus::Histogram* request_decode = nullptr;
-  prometheus::Histogram* step[3] = {};                       // llm_step_seconds{phase}: device time of its own steps
-  prometheus::Counter* interference = nullptr;               // llm_interference_seconds_total
+  prometheus::Histogram* step[3] = {};          // llm_step_seconds{phase}: device time of its own steps
+  prometheus::Counter* interference = nullptr;  // llm_interference_seconds_total
   // Traffic.
-  prometheus::Counter* prompt_tokens_computed = nullptr;     // llm_prompt_tokens_total{source="computed"}
-  prometheus::Counter* prompt_tokens_cached = nullptr;       // ... {source="cached"}
+  prometheus::Counter* prompt_tokens_computed = nullptr;  // llm_prompt_tokens_total{source="computed"}
+  prometheus::Counter* prompt_tokens_cached = nullptr;    // ... {source="cached"}
   prometheus::Counter* generated_tokens = nullptr;
   prometheus::Counter* preemptions = nullptr;
   prometheus::Counter* recomputed_tokens = nullptr;
   prometheus::Counter* prefix_queried_tokens = nullptr;
   prometheus::Counter* prefix_hit_tokens = nullptr;
-  prometheus::Counter* nonfinite_rows = nullptr;             // llm_nonfinite_logits_total
+  prometheus::Counter* nonfinite_rows = nullptr;  // llm_nonfinite_logits_total
   prometheus::Histogram* request_prompt_tokens = nullptr;
   prometheus::Histogram* request_generated_tokens = nullptr;
   prometheus::Histogram* request_peak_kv_bytes = nullptr;
   prometheus::Histogram* step_tokens = nullptr;
-  prometheus::Histogram* batch_size = nullptr;               // sequences in a step
+  prometheus::Histogram* batch_size = nullptr;  // sequences in a step
   // State.
   prometheus::Gauge* requests_running = nullptr;
   prometheus::Gauge* requests_waiting = nullptr;
   prometheus::Gauge* waiting_tokens = nullptr;
   // Work.
-  prometheus::Counter* flops[3] = {};                        // llm_flops_total{phase}
-  prometheus::Counter* moved_bytes[3] = {};                  // llm_moved_bytes_total{phase}
+  prometheus::Counter* flops[3] = {};        // llm_flops_total{phase}
+  prometheus::Counter* moved_bytes[3] = {};  // llm_moved_bytes_total{phase}
 };
 
 // Facts of a mode that never change; become gauges and llm_mode_info.
 struct ModeDescription {
   std::string id, weights, activations, kv, import, source_format, kernel, weights_digest;
   double bits_per_weight = 0;
-  uint64_t own_bytes = 0, shared_bytes = 0, footprint_bytes = 0, kv_bytes_per_token = 0, kv_capacity_tokens = 0, page_padding_bytes = 0;
+  uint64_t own_bytes = 0, shared_bytes = 0, footprint_bytes = 0, kv_bytes_per_token = 0, kv_capacity_tokens = 0,
+           page_padding_bytes = 0;
 };
 
 // Read anew at each scrape.
@@ -82,15 +83,20 @@ class Metrics {
   ModeMetrics& mode(int index) { return modes_[static_cast<size_t>(index)]; }
   const std::vector<ModeDescription>& descriptions() const { return descriptions_; }
 
-  // A request that ended: gRPC code by name ("OK", "CANCELLED"), finish reason ("stop", "length", ... or "none"), whole duration.
+  // A request that was taken and ended: gRPC code by name ("OK", "CANCELLED"), finish reason ("stop", "length",
+  // "context_limit", "time_limit", "none"), seconds from arrival. Words that request_labels.h does not list become
+  // "UNKNOWN" and "other".
   void request_ended(int mode, std::string_view code, std::string_view finish_reason, double seconds);
-  // Refused before it became a sequence: reason "queue_full", "invalid", "too_long", "draining", ... ; mode -1: none was named.
+  // Refused before it became a sequence: a reason of request_labels.h ("invalid", "not_found", "unsupported",
+  // "too_long", "never_fits", "duplicate_id", "queue_full", "loading", "draining"), else "other"; mode -1: none was
+  // named.
   void request_rejected(int mode, std::string_view reason);
-  void set_pages(int64_t free, int64_t used, int64_t cached);       // llm_kv_pages{state}
-  void set_mode_pages(int mode, int64_t used);                      // llm_kv_mode_pages
+  void set_pages(int64_t free, int64_t used, int64_t cached);  // llm_kv_pages{state}
+  void set_mode_pages(int mode, int64_t used);                 // llm_kv_mode_pages
   void set_estimated_queue_seconds(double seconds);
 
-  // Called by render(), on the scraping thread.
+  // Called by render(), on the scraping thread, one at a time. An empty function: no more of that (what it reads may
+  // end).
   void on_scrape(std::function<MemorySample()> sample);
 
   // Text exposition format 0.0.4.

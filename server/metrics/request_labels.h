@@ -1,0 +1,39 @@
+// The fixed lists of label values that requests are counted under. Whatever a caller says, no series beyond these can
+// appear: an unknown word becomes the list's last one. Any thread.
+#pragma once
+
+#include <array>
+#include <string_view>
+
+namespace halftone {
+
+// gRPC's status codes by name. Unknown words count as UNKNOWN.
+inline constexpr std::array<std::string_view, 17> kStatusCodes = {
+    "OK",          "CANCELLED",         "INVALID_ARGUMENT",   "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS",
+    "ABORTED",     "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "OUT_OF_RANGE",      "INTERNAL",  "FAILED_PRECONDITION",
+    "UNAVAILABLE", "UNAUTHENTICATED",   "UNIMPLEMENTED",      "DATA_LOSS",         "UNKNOWN"};
+
+// With these a request that once was a sequence may end; their series exist from the start.
+inline constexpr std::array<std::string_view, 6> kEndingCodes = {
+    "OK", "CANCELLED", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "INTERNAL", "UNAVAILABLE"};
+
+// Why an answer ended. "none": it did not end by itself, or there was nothing to generate (a score).
+inline constexpr std::array<std::string_view, 6> kFinishReasons = {"none",          "stop",       "length",
+                                                                   "context_limit", "time_limit", "other"};
+
+// Why a request never became a sequence.
+inline constexpr std::array<std::string_view, 10> kRejectReasons = {
+    "invalid",       // a bad field, a prompt that is longer than the context
+    "not_found",     // no such mode
+    "unsupported",   // the model or mode cannot do that
+    "too_long",      // prompt and max_new_tokens together are more than the context
+    "never_fits",    // ... or more than all pages
+    "duplicate_id",  // a living request has this id
+    "queue_full",    // in requests or in tokens
+    "loading",      "draining", "other"};
+
+std::string_view known_code(std::string_view code);
+std::string_view known_finish_reason(std::string_view reason);
+std::string_view known_reject_reason(std::string_view reason);
+
+}  // namespace halftone
