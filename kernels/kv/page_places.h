@@ -1,0 +1,28 @@
+// Where one head's keys, values and scales lie in a layer of a page (drawn in kernels/contract/kv_format.h). Any
+// thread. Internal linkage on purpose: files of other instruction sets must not share compiled copies.
+#pragma once
+
+#include "kernels/contract/kv_format.h"
+
+namespace halftone {
+
+static inline int64_t kv_values_per_head(const KvLayout& layout) { return layout.head_dim * layout.page_tokens; }
+
+static inline const std::byte* kv_keys(const KvLayout& layout, const std::byte* layer, int64_t head) {
+  return layer + static_cast<size_t>(head) * layout.head_bytes;
+}
+
+static inline const std::byte* kv_values(const KvLayout& layout, const std::byte* layer, int64_t head) {
+  return layer + static_cast<size_t>(head) * layout.head_bytes + layout.head_bytes / 2;
+}
+
+// [page_tokens] f16, of the keys or of the values.
+static inline const std::byte* kv_key_scales(const KvLayout& layout, const std::byte* layer, int64_t head) {
+  return layer + layout.scales_offset + static_cast<size_t>(head * 2 * layout.page_tokens) * 2;
+}
+
+static inline const std::byte* kv_value_scales(const KvLayout& layout, const std::byte* layer, int64_t head) {
+  return layer + layout.scales_offset + static_cast<size_t>((head * 2 + 1) * layout.page_tokens) * 2;
+}
+
+}  // namespace halftone
