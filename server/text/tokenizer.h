@@ -64,6 +64,7 @@ class Tokenizer {
 
  private:
   struct Tables;
+  class Encoder;
   explicit Tokenizer(std::unique_ptr<const Tables> tables);
   std::unique_ptr<const Tables> tables_;
 };

@@ -1,0 +1,72 @@
+#include "server/text/added_tokens.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "server/text/unicode.h"
+
+namespace halftone {
+
+void AddedTokens::add(Vocabulary::AddedToken token) {
+  uint32_t node = 0;
+  for (const char c : token.content) {
+    const auto [it, added] = edges_.try_emplace(edge(node, c), static_cast<uint32_t>(token_of_node_.size()));
+    if (added) token_of_node_.push_back(-1);
+    node = it->second;
+  }
+  first_bytes_.set(static_cast<unsigned char>(token.content[0]));
+  if (token_of_node_[node] >= 0) return;  // the same content twice: the first one counts
+  token_of_node_[node] = static_cast<int32_t>(tokens_.size());
+  tokens_.push_back(std::move(token));
+}
+
+const Vocabulary::AddedToken* AddedTokens::longest_at(std::string_view text, size_t at, const Zone& zone) const {
+  const Vocabulary::AddedToken* found = nullptr;
+  uint32_t node = 0;
+  for (size_t end = at; end < text.size();) {
+    const auto it = edges_.find(edge(node, text[end]));
+    if (it == edges_.end()) break;
+    node = it->second;
+    ++end;
+    if (token_of_node_[node] < 0) continue;
+    const auto& token = tokens_[token_of_node_[node]];
+    if (token.special && (!zone.parse_special || end > zone.end)) continue;
+    if (token.single_word &&
+        (is_word_character(character_before(text, at)) || is_word_character(character_at(text, end)))) {
+      continue;
+    }
+    found = &token;
+  }
+  return found;
+}
+
+std::vector<AddedTokens::Match> AddedTokens::find_all(std::string_view text, const std::vector<Zone>& zones) const {
+  std::vector<Match> matches;
+  if (tokens_.empty()) return matches;
+  size_t zone = 0, last_end = 0;
+  for (size_t at = 0; at < text.size();) {
+    while (zone + 1 < zones.size() && at >= zones[zone].end) ++zone;
+    const Vocabulary::AddedToken* token = nullptr;
+    if (first_bytes_.test(static_cast<unsigned char>(text[at]))) token = longest_at(text, at, zones[zone]);
+    if (token == nullptr) {
+      ++at;
+      continue;
+    }
+    Match match{at, at + token->content.size(), token->id};
+    while (token->lstrip && match.begin > last_end) {
+      const Character c = character_before(text, match.begin);
+      if (c.kind != CharClass::kSpace || match.begin - c.bytes < last_end) break;
+      match.begin -= c.bytes;
+    }
+    while (token->rstrip) {
+      const Character c = character_at(text, match.end);
+      if (c.bytes == 0 || c.kind != CharClass::kSpace) break;
+      match.end += c.bytes;
+    }
+    matches.push_back(match);
+    at = last_end = match.end;
+  }
+  return matches;
+}
+
+}  // namespace halftone

@@ -1,0 +1,45 @@
+// Finds tokens that stand in the raw text by their content, before anything else looks at it: the leftmost, then the
+// longest. Immutable once filled; any thread may read.
+#pragma once
+
+#include <bitset>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string_view>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "server/text/vocabulary.h"
+
+namespace halftone {
+
+class AddedTokens {
+ public:
+  void add(Vocabulary::AddedToken token);  // content not empty
+
+  // A stretch of text in which special tokens may be seen, or not. They never reach over an edge.
+  struct Zone {
+    size_t end = 0;
+    bool parse_special = false;
+  };
+  struct Match {
+    size_t begin = 0, end = 0;  // with the white space that the token swallows
+    TokenId id = 0;
+  };
+  // All matches, in order. The zones cover the text.
+  std::vector<Match> find_all(std::string_view text, const std::vector<Zone>& zones) const;
+
+  const std::vector<Vocabulary::AddedToken>& tokens() const { return tokens_; }
+
+ private:
+  const Vocabulary::AddedToken* longest_at(std::string_view text, size_t at, const Zone& zone) const;
+  static uint64_t edge(uint32_t node, char c) { return uint64_t{node} << 8 | static_cast<unsigned char>(c); }
+
+  std::vector<Vocabulary::AddedToken> tokens_;
+  std::bitset<256> first_bytes_;
+  absl::flat_hash_map<uint64_t, uint32_t> edges_;  // a trie: (node, byte) -> node; node 0 is the root
+  std::vector<int32_t> token_of_node_ = {-1};
+};
+
+}  // namespace halftone

@@ -1,0 +1,57 @@
+#include "server/text/merges.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "kernels/contract/check.h"
+
+namespace halftone {
+namespace {
+
+constexpr uint32_t kNone = std::numeric_limits<uint32_t>::max();
+constexpr TokenId kGone = -1;  // merged into its left neighbour
+
+}  // namespace
+
+void Merger::offer(const std::vector<TokenId>& symbols, uint32_t left) {
+  if (left == kNone || next_[left] == kNone) return;
+  const Merge* merge = table_.find(symbols[left], symbols[next_[left]]);
+  if (merge != nullptr) queue_.push_back({*merge, left});
+}
+
+void Merger::merge(std::vector<TokenId>& symbols) {
+  HALFTONE_CHECK(symbols.size() < kNone);
+  const auto count = static_cast<uint32_t>(symbols.size());
+  if (count < 2) return;
+  next_.resize(count);
+  previous_.resize(count);
+  for (uint32_t i = 0; i < count; ++i) {
+    next_[i] = i + 1 < count ? i + 1 : kNone;
+    previous_[i] = i > 0 ? i - 1 : kNone;
+  }
+  queue_.clear();
+  for (uint32_t i = 0; i < count; ++i) offer(symbols, i);
+  std::make_heap(queue_.begin(), queue_.end(), later);
+  while (!queue_.empty()) {
+    std::pop_heap(queue_.begin(), queue_.end(), later);
+    const Pair pair = queue_.back();
+    queue_.pop_back();
+    const uint32_t right = next_[pair.at];
+    if (symbols[pair.at] == kGone || right == kNone) continue;
+    // Neighbours may have changed since the pair was queued: it counts only if they still make the same token.
+    const Merge* now = table_.find(symbols[pair.at], symbols[right]);
+    if (now == nullptr || now->rank != pair.merge.rank || now->merged != pair.merge.merged) continue;
+    symbols[pair.at] = pair.merge.merged;
+    symbols[right] = kGone;
+    next_[pair.at] = next_[right];
+    if (next_[right] != kNone) previous_[next_[right]] = pair.at;
+    for (const uint32_t left : {previous_[pair.at], pair.at}) {
+      const size_t before = queue_.size();
+      offer(symbols, left);
+      if (queue_.size() > before) std::push_heap(queue_.begin(), queue_.end(), later);
+    }
+  }
+  std::erase(symbols, kGone);
+}
+
+}  // namespace halftone

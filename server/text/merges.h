@@ -1,0 +1,58 @@
+// Which two neighbours become one token, and in what order: the heart of BPE.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "server/text/vocabulary.h"
+
+namespace halftone {
+
+struct Merge {
+  uint32_t rank = 0;  // the lowest goes first
+  TokenId merged = 0;
+};
+
+// Immutable once filled; any thread may read.
+class MergeTable {
+ public:
+  void reserve(size_t pairs) { table_.reserve(pairs); }
+  // The first one of a pair counts.
+  void add(TokenId left, TokenId right, Merge merge) { table_.try_emplace(key(left, right), merge); }
+  const Merge* find(TokenId left, TokenId right) const {
+    const auto it = table_.find(key(left, right));
+    return it == table_.end() ? nullptr : &it->second;
+  }
+
+ private:
+  static uint64_t key(TokenId left, TokenId right) {
+    return uint64_t{static_cast<uint32_t>(left)} << 32 | static_cast<uint32_t>(right);
+  }
+  absl::flat_hash_map<uint64_t, Merge> table_;
+};
+
+// Merges the symbols of one word, the lowest rank first and of equals the leftmost: a queue of pairs over a linked
+// list, n log n. Keeps its memory from word to word; one thread at a time.
+class Merger {
+ public:
+  explicit Merger(const MergeTable& table) : table_(table) {}
+  void merge(std::vector<TokenId>& symbols);
+
+ private:
+  struct Pair {
+    Merge merge;
+    uint32_t at;  // its left symbol
+  };
+  static bool later(const Pair& a, const Pair& b) {
+    return a.merge.rank != b.merge.rank ? a.merge.rank > b.merge.rank : a.at > b.at;
+  }
+  void offer(const std::vector<TokenId>& symbols, uint32_t left);
+
+  const MergeTable& table_;
+  std::vector<Pair> queue_;
+  std::vector<uint32_t> next_, previous_;
+};
+
+}  // namespace halftone

@@ -1,0 +1,202 @@
+#include "server/text/tokenizer_tables.h"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "server/text/byte_alphabet.h"
+#include "server/text/spelling.h"
+#include "server/text/unicode.h"
+
+namespace halftone {
+namespace {
+
+using PieceType = Vocabulary::PieceType;
+
+constexpr size_t kMaxPieces = size_t{1} << 24;
+constexpr size_t kMaxPieceBytes = 4096;
+
+// Special tokens of these names end an answer, whatever else the checkpoint calls its end.
+constexpr std::string_view kEnds[] = {"<|endoftext|>", "<|im_end|>", "<|end_of_text|>", "<|eot_id|>",
+                                      "<|eom_id|>",    "<|end|>",    "<|eot|>",         "<end_of_turn>"};
+
+}  // namespace
+
+absl::Status Tokenizer::Tables::check_pieces() const {
+  const size_t count = vocabulary.pieces.size();
+  if (count == 0 || count > kMaxPieces) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("vocabulary: %d pieces; 1 to %d are possible", count, kMaxPieces));
+  }
+  for (const auto& [name, size] : {std::pair{"types", vocabulary.types.size()}, {"scores", vocabulary.scores.size()}}) {
+    if (size != 0 && size != count) {
+      return absl::InvalidArgumentError(absl::StrFormat("vocabulary: %d pieces, but %d %s", count, size, name));
+    }
+  }
+  for (size_t id = 0; id < count; ++id) {
+    const size_t bytes = vocabulary.pieces[id].size();
+    if (bytes > kMaxPieceBytes) {
+      return absl::InvalidArgumentError(
+          absl::StrFormat("vocabulary: piece %d has %d bytes; at most %d are possible", id, bytes, kMaxPieceBytes));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Tokenizer::Tables::check_ids() const {
+  const size_t count = vocabulary.pieces.size();
+  const auto check = [&](const std::string& what, TokenId id) {
+    if (id >= 0 && static_cast<size_t>(id) < count) return absl::OkStatus();
+    return absl::InvalidArgumentError(
+        absl::StrFormat("vocabulary: the id of %s is %d, outside 0 to %d", what, id, count - 1));
+  };
+  for (const auto& [name, id] : {std::pair{"BOS", vocabulary.bos},
+                                 {"the unknown token", vocabulary.unknown},
+                                 {"the padding token", vocabulary.pad}}) {
+    if (!id) continue;
+    if (const auto status = check(name, *id); !status.ok()) return status;
+  }
+  for (const TokenId id : vocabulary.eos) {
+    if (const auto status = check("EOS", id); !status.ok()) return status;
+  }
+  for (const auto& token : vocabulary.added) {
+    if (const auto status = check("added token " + quoted_piece(token.content), token.id); !status.ok()) return status;
+    if (token.content.empty() || token.content.size() > kMaxPieceBytes) {
+      return absl::InvalidArgumentError(absl::StrFormat("vocabulary: added token %d has %d bytes; 1 to %d are possible",
+                                                        token.id, token.content.size(), kMaxPieceBytes));
+    }
+  }
+  return absl::OkStatus();
+}
+
+void Tokenizer::Tables::fill_added() {
+  for (auto& token : vocabulary.added) {
+    // What begins and ends a text is never read out of a text that is not trusted, whatever the file calls it.
+    const auto& eos_ids = vocabulary.eos;
+    const bool is_end = std::find(eos_ids.begin(), eos_ids.end(), token.id) != eos_ids.end();
+    if (is_end || vocabulary.bos == token.id) token.special = true;
+    added.add(token);
+  }
+  for (const auto& token : added.tokens()) added_by_content.try_emplace(token.content, token.id);
+}
+
+void Tokenizer::Tables::fill_special() {
+  special.assign(vocabulary.pieces.size(), false);
+  for (size_t id = 0; id < special.size(); ++id) {
+    special[id] = type(id) == PieceType::kControl || type(id) == PieceType::kUnknown;
+  }
+  for (const auto& token : added.tokens()) {
+    if (token.special) special[token.id] = true;
+  }
+}
+
+void Tokenizer::Tables::fill_words() {
+  const size_t count = vocabulary.pieces.size();
+  bytes.resize(count);
+  byte_tokens.fill(kNoToken);
+  words.reserve(count);
+  for (size_t id = 0; id < count; ++id) {
+    const std::string& piece = vocabulary.pieces[id];
+    const bool plain = !special[id] && type(id) != PieceType::kUnused && !piece.empty();
+    if (sentence_piece()) {
+      const auto byte = vocabulary.byte_fallback ? byte_of_piece(piece) : std::nullopt;
+      bytes[id] = byte ? std::string(1, static_cast<char>(*byte)) : marks_to_spaces(piece);
+      if (byte && byte_tokens[*byte] == kNoToken) byte_tokens[*byte] = static_cast<TokenId>(id);
+      if (plain && !byte && type(id) == PieceType::kNormal) words.try_emplace(piece, static_cast<TokenId>(id));
+    } else {
+      const auto spelled = special[id] ? std::nullopt : bytes_from_alphabet(piece);
+      bytes[id] = spelled.value_or(piece);
+      if (plain && spelled) words.try_emplace(bytes[id], static_cast<TokenId>(id));
+      if (plain && spelled && spelled->size() == 1) {
+        TokenId& token = byte_tokens[static_cast<unsigned char>((*spelled)[0])];
+        if (token == kNoToken) token = static_cast<TokenId>(id);
+      }
+    }
+  }
+  for (const auto& token : added.tokens()) bytes[token.id] = token.content;
+}
+
+absl::Status Tokenizer::Tables::fill_merges() {
+  absl::flat_hash_map<std::string_view, TokenId> spelled;
+  spelled.reserve(vocabulary.pieces.size());
+  for (size_t id = 0; id < vocabulary.pieces.size(); ++id) {
+    spelled.try_emplace(vocabulary.pieces[id], static_cast<TokenId>(id));
+  }
+  merges.reserve(vocabulary.merges.size());
+  uint32_t rank = 0;
+  for (const auto& [left, right] : vocabulary.merges) {
+    const std::string merged = left + right;
+    TokenId ids[3];
+    for (const auto& [part, id] : {std::pair{&left, &ids[0]}, {&right, &ids[1]}, {&merged, &ids[2]}}) {
+      const auto it = spelled.find(*part);
+      if (it == spelled.end()) {
+        return absl::InvalidArgumentError(absl::StrFormat("vocabulary: merge %d, %s + %s: there is no piece %s", rank,
+                                                          quoted_piece(left), quoted_piece(right),
+                                                          quoted_piece(*part)));
+      }
+      *id = it->second;
+    }
+    if (!special[ids[2]]) merges.add(ids[0], ids[1], {rank, ids[2]});
+    ++rank;
+  }
+  return absl::OkStatus();
+}
+
+// SentencePiece: two neighbours whose joined spelling is a piece become it, the best score first.
+absl::Status Tokenizer::Tables::fill_merges_from_scores() {
+  std::vector<float> order = vocabulary.scores;
+  if (std::any_of(order.begin(), order.end(), [](float score) { return std::isnan(score); })) {
+    return absl::InvalidArgumentError("vocabulary: a piece has no number as its score");
+  }
+  std::sort(order.begin(), order.end(), std::greater<>());
+  order.erase(std::unique(order.begin(), order.end()), order.end());
+  for (const auto& [piece, id] : words) {
+    const auto rank = std::lower_bound(order.begin(), order.end(), vocabulary.scores[id], std::greater<>());
+    const Merge merge{static_cast<uint32_t>(rank - order.begin()), id};
+    for (size_t cut = character_at(piece, 0).bytes; cut < piece.size(); cut += character_at(piece, cut).bytes) {
+      const auto left = words.find(piece.substr(0, cut));
+      if (left == words.end()) continue;
+      const auto right = words.find(piece.substr(cut));
+      if (right != words.end()) merges.add(left->second, right->second, merge);
+    }
+  }
+  return absl::OkStatus();
+}
+
+void Tokenizer::Tables::fill_eos() {
+  const auto add = [&](TokenId id) {
+    if (eos_set.insert(id).second) eos.push_back(id);
+  };
+  for (const TokenId id : vocabulary.eos) add(id);
+  for (const std::string_view name : kEnds) {
+    const auto it = added_by_content.find(name);
+    if (it != added_by_content.end() && special[it->second]) add(it->second);
+  }
+}
+
+absl::Status Tokenizer::Tables::fill(Vocabulary from) {
+  vocabulary = std::move(from);
+  if (const auto status = check_pieces(); !status.ok()) return status;
+  if (const auto status = check_ids(); !status.ok()) return status;
+  if (!sentence_piece()) {
+    pre_tokenizer = find_pre_tokenizer(vocabulary.pre_tokenizer);
+    if (pre_tokenizer == nullptr) {
+      return absl::FailedPreconditionError(absl::StrCat("the pre-tokenizer ", quoted_piece(vocabulary.pre_tokenizer),
+                                                        " is unknown; known ones: ", known_pre_tokenizers()));
+    }
+  }
+  fill_added();
+  fill_special();
+  fill_words();
+  const bool by_score = sentence_piece() && vocabulary.merges.empty() && !vocabulary.scores.empty();
+  if (const auto status = by_score ? fill_merges_from_scores() : fill_merges(); !status.ok()) return status;
+  fill_eos();
+  vocabulary.merges = {};
+  vocabulary.scores = {};
+  return absl::OkStatus();
+}
+
+}  // namespace halftone
