@@ -1,0 +1,23 @@
+// The way into the engine: submits a checked request, counts what was refused, and gives refusals their wire details.
+// Any thread. Knows no gRPC.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "server/rpc/service_context.h"
+
+namespace halftone {
+
+// What the first message of an answer says.
+struct Accepted {
+  std::shared_ptr<OutputStream> stream;
+  std::string mode, weights_digest, request_id;
+  uint64_t seed = 0;
+};
+
+// `request`: from make_generate_request or make_score_request.
+absl::StatusOr<Accepted> accept_request(absl::StatusOr<Request> request, const ServiceContext& context);
+
+}  // namespace halftone

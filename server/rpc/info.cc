@@ -1,0 +1,118 @@
+#include "server/rpc/convert.h"
+
+namespace halftone {
+namespace {
+
+void fill_limits(const Limits& limits, v1::Limits* out) {
+  out->set_max_context_tokens(limits.max_context_tokens);
+  out->set_max_new_tokens(limits.max_new_tokens);
+  out->set_max_stop_strings(limits.max_stop_strings);
+  out->set_max_stop_bytes(limits.max_stop_bytes);
+  out->set_max_stop_token_ids(limits.max_stop_token_ids);
+  out->set_max_logprobs(limits.max_logprobs);
+  out->set_max_logit_bias(limits.max_logit_bias);
+  out->set_max_request_bytes(limits.max_request_bytes);
+  out->set_max_request_id_bytes(limits.max_request_id_bytes);
+  out->set_max_cache_salt_bytes(limits.max_cache_salt_bytes);
+  out->set_max_queue_requests(limits.max_queue_requests);
+  out->set_max_queue_tokens(limits.max_queue_tokens);
+}
+
+// Every scalar that is optional on the wire, and what it is when unset. No seed: it is drawn anew.
+void fill_defaults(const Defaults& defaults, const std::string& mode, v1::GenerateRequest* out) {
+  const SamplingParams& sampling = defaults.sampling;
+  v1::Sampling* wire = out->mutable_sampling();
+  wire->set_temperature(sampling.temperature);
+  wire->set_top_p(sampling.top_p);
+  wire->set_top_k(sampling.top_k);
+  wire->set_min_p(sampling.min_p);
+  wire->set_repetition_penalty(sampling.repetition_penalty);
+  wire->set_presence_penalty(sampling.presence_penalty);
+  wire->set_frequency_penalty(sampling.frequency_penalty);
+  out->mutable_stopping()->set_max_new_tokens(defaults.max_new_tokens);
+  out->mutable_stopping()->set_min_new_tokens(0);
+  out->set_mode(mode);
+}
+
+void fill_mode(const ModeFacts& facts, int64_t pages, v1::Mode* out) {
+  out->set_id(facts.id);
+  out->set_weights(facts.weights);
+  out->set_activations(facts.activations);
+  out->set_kv(facts.kv);
+  out->set_import(facts.import);
+  out->set_kernel(facts.kernel);
+  out->set_weights_digest(facts.weights_digest);
+  out->set_bits_per_weight(facts.bits_per_weight);
+  out->set_own_bytes(facts.own_bytes);
+  out->set_shared_bytes(facts.shared_bytes);
+  out->set_kv_bytes_per_token(facts.kv_bytes_per_token);
+  out->set_kv_capacity_tokens(static_cast<uint64_t>(pages * facts.page_tokens));
+  out->set_page_tokens(static_cast<uint32_t>(facts.page_tokens));
+}
+
+void fill_load(const EngineLoad& load, v1::Load* out) {
+  out->set_running(load.running);
+  out->set_waiting(load.waiting);
+  out->set_waiting_tokens(load.waiting_tokens);
+  out->set_estimated_queue_seconds(load.estimated_queue_seconds);
+}
+
+}  // namespace
+
+v1::ServerInfo server_info(const ServiceContext& context) {
+  const RequestRules& rules = context.rules;
+  const ServerFacts& facts = context.facts;
+  v1::ServerInfo out;
+  out.set_version(facts.version);
+  out.set_model(facts.model);
+  out.set_architecture(facts.architecture);
+  out.set_model_digest(facts.model_digest);
+  out.set_source_format(facts.source_format);
+  out.set_vocabulary_tokens(static_cast<uint32_t>(rules.vocabulary));
+  if (rules.chat.ok()) out.set_chat_template(std::string(rules.chat->name()));
+  out.set_default_mode(rules.modes.front().id);
+  for (const DeviceFacts& device : facts.devices) {
+    v1::Device* wire = out.add_devices();
+    wire->set_name(device.name);
+    wire->set_description(device.description);
+    wire->set_isa(device.isa);
+    wire->set_threads(device.threads);
+    wire->set_total_bytes(device.total_bytes);
+  }
+  fill_limits(rules.limits, out.mutable_limits());
+  fill_defaults(rules.defaults, rules.modes.front().id, out.mutable_defaults());
+  for (const ModeFacts& mode : rules.modes) fill_mode(mode, facts.pages, out.add_modes());
+  fill_load(context.engine.load(), out.mutable_load());
+  return out;
+}
+
+v1::MemoryReport memory_report(const ServiceContext& context) {
+  v1::MemoryReport out;
+  const MemorySample sample = context.memory();
+  for (const MemorySample::Entry& entry : sample.entries) {
+    v1::MemoryEntry* wire = out.add_entries();
+    wire->set_device(entry.device);
+    wire->set_owner(entry.owner);
+    wire->set_category(entry.category);
+    wire->set_bytes(entry.bytes);
+    wire->mutable_peaks()->set_load_bytes(entry.peak_bytes[0]);
+    wire->mutable_peaks()->set_prefill_bytes(entry.peak_bytes[1]);
+    wire->mutable_peaks()->set_decode_bytes(entry.peak_bytes[2]);
+  }
+  for (const MemorySample::Device& device : sample.devices) {
+    v1::DeviceMemory* wire = out.add_devices();
+    wire->set_device(device.device);
+    wire->set_total_bytes(device.total_bytes);
+    wire->set_used_bytes(device.used_bytes);
+    wire->set_accounted_bytes(device.accounted_bytes);
+    wire->set_unaccounted_bytes(device.unaccounted_bytes);
+  }
+  for (const ModeFacts& mode : context.rules.modes) {
+    v1::Footprint* footprint = out.add_footprints();
+    footprint->set_mode(mode.id);
+    footprint->set_bytes(mode.footprint_bytes);
+  }
+  return out;
+}
+
+}  // namespace halftone

@@ -1,0 +1,44 @@
+// The gRPC server: the public service, health by mode, reflection. main starts it when the engine runs, and ends it:
+//
+//   start stop_serving? shutdown        // between the last two main drains the engine
+//
+// Any thread; no gRPC header is needed here.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "server/rpc/service_context.h"
+
+namespace halftone {
+
+struct RpcConfig {
+  std::string host = "127.0.0.1";
+  int port = 50051;               // 0: any free one
+  double keepalive_seconds = 30;  // a client that does not answer a ping for as long again is gone
+  bool reflection = true;
+};
+
+class RpcServer {
+ public:
+  // UNAVAILABLE where the address can't be had. Health: SERVING for "", "halftone.v1.Inference" and each mode's id.
+  static absl::StatusOr<std::unique_ptr<RpcServer>> start(const RpcConfig& config, ServiceContext context);
+  ~RpcServer();  // shutdown(0)
+
+  int port() const;
+  // Health says NOT_SERVING from now on; calls are still answered.
+  void stop_serving();
+  // One mode alone.
+  void set_serving(const std::string& mode, bool serving);
+  // Takes no calls, lets living ones finish for so long, then cancels them. Returns when the last one is gone. The
+  // engine must still run, or have ended every stream.
+  void shutdown(double grace_seconds);
+
+ private:
+  struct Parts;
+  explicit RpcServer(std::unique_ptr<Parts> parts);
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace halftone
