@@ -1,0 +1,26 @@
+// The operations in double, each value with a bound: how far float32 arithmetic in any order may lie from it. The bound
+// is made of 2^-24, the number of roundings and the sum of |terms| (docs/NUMERICS.md); *bounded* devices are held to
+// it. Any thread.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "kernels/contract/device.h"
+
+namespace halftone::reference {
+
+constexpr double kFloatRounding = 0x1p-24;  // of one operation, relative to its result
+
+struct Bounded {
+  double value = 0;
+  double bound = 0;
+};
+
+// [tokens * rows]. With add_to_y the call's y is read as it is before the operation.
+std::vector<Bounded> exact_linear(const LinearCall& call);
+// [rows of q * heads * head_dim]; rows that belong to no sequence are zero.
+std::vector<Bounded> exact_attention(const AttentionCall& call);
+Bounded exact_logsumexp(std::span<const float> row);
+
+}  // namespace halftone::reference

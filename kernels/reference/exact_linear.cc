@@ -1,0 +1,100 @@
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/contract/check.h"
+#include "kernels/reference/exact.h"
+
+namespace halftone::reference {
+namespace {
+
+constexpr double kU = kFloatRounding;
+
+struct Inputs {
+  std::vector<double> values;  // [tokens, cols]
+  double error = 0;            // of each value, relative
+};
+
+Inputs inputs_of(const LinearCall& call) {
+  const Tensor& x = call.x;
+  Inputs inputs;
+  for (int64_t t = 0; t < x.rows; ++t) {
+    const float* row = x.f32(t);
+    double squares = 0;
+    for (int64_t c = 0; c < x.cols; ++c) squares += static_cast<double>(row[c]) * row[c];
+    const double inverse = 1 / std::sqrt(squares / static_cast<double>(x.cols) + call.rms_epsilon);
+    for (int64_t c = 0; c < x.cols; ++c) {
+      inputs.values.push_back(call.rms_weight == nullptr ? row[c] : row[c] * inverse * call.rms_weight[c]);
+    }
+  }
+  if (call.rms_weight != nullptr) inputs.error = (static_cast<double>(x.cols) + 12) * kU;
+  return inputs;
+}
+
+std::vector<Bounded> multiply(const PackedMatrix& matrix, const Inputs& inputs, int64_t tokens) {
+  const int64_t rows = matrix.shape.rows, cols = matrix.shape.cols;
+  HALFTONE_CHECK(static_cast<int64_t>(inputs.values.size()) == tokens * cols);
+  std::vector<Bounded> out(static_cast<size_t>(tokens * rows));
+  std::vector<float> weights(static_cast<size_t>(cols));
+  for (int64_t r = 0; r < rows; ++r) {
+    matrix.format->unpack_rows(matrix, r, 1, weights.data());
+    for (int64_t t = 0; t < tokens; ++t) {
+      const double* x = &inputs.values[static_cast<size_t>(t * cols)];
+      double sum = 0, terms = 0;
+      for (size_t c = 0; c < weights.size(); ++c) {
+        const double term = weights[c] * x[c];
+        sum += term;
+        terms += std::fabs(term);
+      }
+      out[static_cast<size_t>(t * rows + r)] = {sum, terms * (static_cast<double>(cols) * kU + inputs.error)};
+    }
+  }
+  return out;
+}
+
+Bounded plus(const Bounded& a, double b) {
+  const double sum = a.value + b;
+  return {sum, a.bound + kU * (std::fabs(sum) + a.bound)};
+}
+
+// silu(gate) * up. |silu'| <= 1.1; silu itself is made of an exp, a sum and a division.
+Bounded swiglu(const Bounded& gate, const Bounded& up) {
+  const double silu = gate.value / (1 + std::exp(-gate.value));
+  const double silu_bound = 1.1 * gate.bound + 6 * kU * (std::fabs(silu) + 1.1 * gate.bound);
+  const double value = silu * up.value;
+  const double bound = silu_bound * std::fabs(up.value) + std::fabs(silu) * up.bound + silu_bound * up.bound;
+  return {value, bound + kU * (std::fabs(value) + bound)};
+}
+
+}  // namespace
+
+std::vector<Bounded> exact_linear(const LinearCall& call) {
+  const Inputs inputs = inputs_of(call);
+  const Epilogue& epilogue = call.epilogue;
+  const int64_t tokens = call.x.rows, rows = call.weights->shape.rows;
+  std::vector<Bounded> out = multiply(*call.weights, inputs, tokens), up;
+  if (epilogue.swiglu_up != nullptr) up = multiply(*epilogue.swiglu_up, inputs, tokens);
+  for (int64_t t = 0; t < tokens; ++t) {
+    for (int64_t r = 0; r < rows; ++r) {
+      const size_t i = static_cast<size_t>(t * rows + r);
+      if (epilogue.bias != nullptr) out[i] = plus(out[i], epilogue.bias[r]);
+      if (epilogue.swiglu_up != nullptr) out[i] = swiglu(out[i], up[i]);
+      if (epilogue.add_to_y) out[i] = plus(out[i], call.y.f32(t)[r]);
+    }
+  }
+  return out;
+}
+
+Bounded exact_logsumexp(std::span<const float> row) {
+  const double max = *std::max_element(row.begin(), row.end());
+  double sum = 0, farthest = 0;
+  for (float x : row) {
+    sum += std::exp(x - max);
+    // Terms of less than e^-104 vanish beside the largest, which is 1.
+    farthest = std::max(farthest, std::min(104.0, max - x));
+  }
+  const double value = max + std::log(sum);
+  const double roundings = static_cast<double>(row.size()) + 8 + farthest;
+  return {value, kU * (roundings + std::fabs(value))};
+}
+
+}  // namespace halftone::reference

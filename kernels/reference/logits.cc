@@ -1,0 +1,48 @@
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "kernels/contract/exp.h"
+#include "kernels/reference/lane_sum.h"
+#include "kernels/reference/operations.h"
+
+namespace halftone::reference {
+namespace {
+
+float logsumexp(const std::vector<float>& row) {
+  const float max = *std::max_element(row.begin(), row.end());
+  LaneSum sum;
+  for (size_t id = 0; id < row.size(); ++id) sum.add(static_cast<int64_t>(id), exp_ordered(row[id] - max));
+  return static_cast<float>(static_cast<double>(max) + std::log(static_cast<double>(sum.total())));
+}
+
+std::vector<LogitCandidate> best_of(const std::vector<float>& row, int64_t count) {
+  std::vector<LogitCandidate> all;
+  for (size_t id = 0; id < row.size(); ++id) all.push_back({static_cast<int32_t>(id), row[id]});
+  std::stable_sort(all.begin(), all.end(),
+                   [](const LogitCandidate& a, const LogitCandidate& b) { return a.logit > b.logit; });
+  all.resize(std::min(all.size(), static_cast<size_t>(count)));
+  return all;
+}
+
+}  // namespace
+
+void reduce_logits(LogitReduction& row) {
+  std::vector<float> values(row.logits, row.logits + row.vocabulary);
+  row.finite = std::all_of(values.begin(), values.end(), [](float x) { return std::isfinite(x); });
+  if (!row.finite) return;
+  row.logsumexp = logsumexp(values);
+  row.raw = best_of(values, row.raw_best);
+  if (row.target >= 0) {
+    row.target_logit = values[static_cast<size_t>(row.target)];
+    row.target_rank = 1;
+    for (float value : values) row.target_rank += value > row.target_logit;
+  }
+  if (row.edited_best == 0) return;
+  for (const LogitEdit& edit : row.edits) values[static_cast<size_t>(edit.id)] = edit.value;
+  row.edited = best_of(values, row.edited_best);
+  for (float& value : values) value = value * row.inverse_temperature;
+  row.edited_logsumexp = logsumexp(values);
+}
+
+}  // namespace halftone::reference
