@@ -1,0 +1,32 @@
+// What the parts of the CPU device share: threads, the instruction set's loops, scratch. Engine thread only.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/contract/device.h"
+#include "kernels/cpu/cpu_ops.h"
+#include "kernels/cpu/thread_pool.h"
+
+namespace halftone {
+
+struct CpuContext {
+  ThreadPool& pool;
+  CpuIsa isa;
+  CpuOps ops;
+  std::byte* workspace = nullptr;
+  size_t workspace_bytes = 0;
+
+  // `floats` of scratch for each thread, one after the other; ends the process when the workspace is too small for it.
+  float* thread_scratch(int thread, int64_t floats) const;
+};
+
+void cpu_linear(const CpuContext& context, std::span<const LinearCall> calls);
+int64_t cpu_rope_store(const CpuContext& context, const RopeStoreCall& call);
+void cpu_attention(const CpuContext& context, const AttentionCall& call);
+void cpu_reduce_logits(const CpuContext& context, std::span<LogitReduction> rows);
+
+size_t cpu_linear_workspace(int threads, int64_t max_tokens, int64_t max_cols);
+size_t cpu_attention_workspace(int threads, int64_t heads, int64_t head_dim);
+
+}  // namespace halftone

@@ -1,0 +1,96 @@
+#include "kernels/cpu/cpu_device.h"
+
+#include <sched.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+
+#include "kernels/contract/check.h"
+#include "kernels/cpu/cpu_context.h"
+
+namespace halftone {
+namespace {
+
+void unmap(void* data, size_t bytes) { munmap(data, bytes); }
+
+CpuOps ops_of(CpuIsa isa) { return isa == CpuIsa::kAvx2 ? cpu_ops_avx2() : cpu_ops_emulated(); }
+
+class CpuDevice final : public Device {
+ public:
+  CpuDevice(int threads, CpuIsa isa, Ledger& ledger)
+      : ledger_(ledger), pool_(threads), context_{pool_, isa, ops_of(isa)} {}
+
+  std::string_view name() const override { return "cpu"; }
+  std::string_view kernel_name() const override { return cpu_isa_name(context_.isa); }
+  Ledger& ledger() override { return ledger_; }
+
+  Buffer allocate(size_t bytes, const MemoryTag& tag) override {
+    if (bytes == 0) return {};
+    // Populated now, so that what the ledger says is what the process holds and no step waits for a page.
+    void* data = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    if (data == MAP_FAILED) return {};
+    return Buffer(data, bytes, unmap, &ledger_, tag);
+  }
+
+  size_t workspace_bytes(int64_t max_tokens, int64_t max_cols, int64_t heads, int64_t head_dim) const override {
+    return std::max(cpu_linear_workspace(pool_.threads(), max_tokens, max_cols),
+                    cpu_attention_workspace(pool_.threads(), heads, head_dim));
+  }
+  void set_workspace(std::byte* data, size_t bytes) override {
+    context_.workspace = data;
+    context_.workspace_bytes = bytes;
+  }
+
+  bool supports(const WeightFormat& format) const override {
+    return format.cpu != nullptr && format.cpu->kernels[static_cast<int>(context_.isa)].direct != nullptr;
+  }
+
+  void embed(const EmbedCall& call) override {
+    for (size_t t = 0; t < call.tokens.size(); ++t) {
+      call.weights->format->unpack_rows(*call.weights, call.tokens[t], 1, call.y.f32(static_cast<int64_t>(t)));
+    }
+  }
+  void linear(std::span<const LinearCall> calls) override { cpu_linear(context_, calls); }
+  int64_t rope_store(const RopeStoreCall& call) override { return cpu_rope_store(context_, call); }
+  void attention(const AttentionCall& call) override { cpu_attention(context_, call); }
+  void reduce_logits(std::span<LogitReduction> rows) override { cpu_reduce_logits(context_, rows); }
+
+ private:
+  Ledger& ledger_;
+  ThreadPool pool_;
+  CpuContext context_;
+};
+
+}  // namespace
+
+float* CpuContext::thread_scratch(int thread, int64_t floats) const {
+  size_t begin = static_cast<size_t>(thread) * static_cast<size_t>(floats) * sizeof(float);
+  size_t end = thread < pool.threads() ? begin + static_cast<size_t>(floats) * sizeof(float) : begin;
+  HALFTONE_CHECK(end <= workspace_bytes);
+  return reinterpret_cast<float*>(workspace + begin);
+}
+
+std::vector<CpuIsa> cpu_isas() {
+  std::vector<CpuIsa> isas;
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c")) {
+    isas.push_back(CpuIsa::kAvx2);
+  }
+  isas.push_back(CpuIsa::kEmulated);
+  return isas;
+}
+
+int cpu_threads() {
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
+  return std::max(1, CPU_COUNT(&set));
+}
+
+std::unique_ptr<Device> make_cpu_device(const CpuOptions& options, Ledger& ledger) {
+  int threads = options.threads > 0 ? options.threads : cpu_threads();
+  for (CpuIsa isa : cpu_isas()) {
+    if (options.isa.empty() || options.isa == cpu_isa_name(isa)) return std::make_unique<CpuDevice>(threads, isa, ledger);
+  }
+  return nullptr;
+}
+
+}  // namespace halftone

@@ -1,0 +1,153 @@
+#include "kernels/cpu/linear.h"
+
+#include <algorithm>
+
+#include "kernels/contract/check.h"
+#include "kernels/cpu/cpu_context.h"
+
+namespace halftone {
+namespace {
+
+constexpr int64_t kMaxPanels = 4;             // of one item: they stay in the second-level cache together
+constexpr int64_t kPanelFloats = 64 * 1024;   // beyond so many floats of panels an item takes fewer blocks
+
+int64_t blocks_of(const PackedMatrix& m) { return (m.shape.rows + kRowBlock - 1) / kRowBlock; }
+
+// How one call's outputs are cut: an item is some neighbouring blocks for all tokens.
+struct Cut {
+  int64_t blocks = 0;      // in an item
+  int64_t first_item = 0;  // of all calls' items
+  int64_t items = 0;
+};
+
+Cut cut(const LinearCall& call, int64_t first_item) {
+  int64_t matrices = call.epilogue.swiglu_up != nullptr ? 2 : 1, blocks = 2;
+  if (call.x.rows > kDirectTokens) {
+    int64_t fits = kPanelFloats / (call.x.cols * kRowBlock * matrices);
+    blocks = std::clamp<int64_t>(fits, 1, kMaxPanels / matrices);
+  }
+  return {blocks, first_item, (blocks_of(*call.weights) + blocks - 1) / blocks};
+}
+
+// One item of one call. Tokens go through in tiles; a tile's outputs meet the epilogue while they are in the first-level cache.
+class Item {
+ public:
+  Item(const CpuContext& context, const LinearCall& call, Tensor x, int64_t first_block, int64_t blocks, float* scratch)
+      : context_(context), call_(call), x_(x), first_(first_block), blocks_(blocks), width_(blocks * kRowBlock),
+        out_(scratch), up_(out_ + kDirectTokens * kMaxPanels * kRowBlock), panels_(up_ + kDirectTokens * kMaxPanels * kRowBlock) {}
+
+  void run() {
+    bool panels = x_.rows > kDirectTokens;
+    const PackedMatrix* up = call_.epilogue.swiglu_up;
+    if (panels) {
+      unpack(*call_.weights, panels_);
+      if (up != nullptr) unpack(*up, panels_ + blocks_ * panel_floats());
+    }
+    for (int64_t t = 0; t < x_.rows; t += kDirectTokens) {
+      int64_t tokens = std::min(kDirectTokens, x_.rows - t);
+      multiply(*call_.weights, panels ? panels_ : nullptr, t, tokens, out_);
+      if (up != nullptr) {
+        multiply(*up, panels ? panels_ + blocks_ * panel_floats() : nullptr, t, tokens, up_);
+        context_.ops.silu_multiply(out_, up_, tokens * width_);
+      }
+      finish(t, tokens);
+    }
+  }
+
+ private:
+  int64_t panel_floats() const { return x_.cols * kRowBlock; }
+  const CpuLinearKernels& kernels(const PackedMatrix& m) const {
+    return m.format->cpu->kernels[static_cast<int>(context_.isa)];
+  }
+
+  void unpack(const PackedMatrix& m, float* panels) const {
+    for (int64_t b = 0; b < blocks_; ++b) kernels(m).unpack_panel(m, first_ + b, panels + b * panel_floats());
+  }
+
+  void multiply(const PackedMatrix& m, const float* panels, int64_t first, int64_t tokens, float* out) const {
+    if (panels == nullptr) {
+      kernels(m).direct(m, first_, blocks_, x_.f32(first), x_.stride, tokens, out, width_);
+      return;
+    }
+    for (int64_t b = 0; b < blocks_; ++b) {
+      context_.ops.multiply_panel(panels + b * panel_floats(), x_.cols, x_.f32(first), x_.stride, tokens,
+                                  out + b * kRowBlock, width_);
+    }
+  }
+
+  void finish(int64_t first, int64_t tokens) const {
+    int64_t begin = first_ * kRowBlock, count = std::min(width_, call_.weights->shape.rows - begin);
+    const float* bias = call_.epilogue.bias != nullptr ? call_.epilogue.bias + begin : nullptr;
+    for (int64_t t = 0; t < tokens; ++t) {
+      float* from = out_ + t * width_;
+      float* y = call_.y.f32(first + t) + begin;
+      if (bias != nullptr) {
+        for (int64_t i = 0; i < count; ++i) from[i] += bias[i];
+      }
+      if (call_.epilogue.add_to_y) {
+        for (int64_t i = 0; i < count; ++i) y[i] += from[i];
+      } else {
+        std::copy_n(from, count, y);
+      }
+    }
+  }
+
+  const CpuContext& context_;
+  const LinearCall& call_;
+  Tensor x_;
+  int64_t first_, blocks_, width_;
+  float* out_;     // [tokens][width]
+  float* up_;      // the same of the other matrix of SwiGLU
+  float* panels_;
+};
+
+int64_t item_scratch_floats(int64_t cols) {
+  return 2 * kDirectTokens * kMaxPanels * kRowBlock + std::max(kPanelFloats, 2 * cols * kRowBlock);
+}
+
+// The calls' common x, normalized where they want it; lies behind the threads' scratch.
+Tensor normalized(const CpuContext& context, const LinearCall& call) {
+  if (call.rms_weight == nullptr) return call.x;
+  Tensor y = f32_tensor(context.thread_scratch(context.pool.threads(), item_scratch_floats(call.x.cols)), call.x.rows, call.x.cols);
+  const std::byte* end = reinterpret_cast<const std::byte*>(y.f32() + y.rows * y.cols);
+  HALFTONE_CHECK(end <= context.workspace + context.workspace_bytes);
+  constexpr int64_t kRows = 8;
+  context.pool.run((y.rows + kRows - 1) / kRows, [&](int64_t item, int) {
+    for (int64_t t = item * kRows; t < std::min((item + 1) * kRows, y.rows); ++t) {
+      context.ops.rms_norm(call.x.f32(t), call.rms_weight, call.rms_epsilon, y.cols, y.f32(t));
+    }
+  });
+  return y;
+}
+
+}  // namespace
+
+const char* cpu_isa_name(CpuIsa isa) { return isa == CpuIsa::kAvx2 ? "avx2" : "emulated"; }
+
+size_t cpu_linear_workspace(int threads, int64_t max_tokens, int64_t max_cols) {
+  return static_cast<size_t>(threads * item_scratch_floats(max_cols) + max_tokens * max_cols) * sizeof(float);
+}
+
+void cpu_linear(const CpuContext& context, std::span<const LinearCall> calls) {
+  HALFTONE_CHECK(!calls.empty() && calls.size() <= 4);
+  Cut cuts[4];
+  int64_t items = 0;
+  for (size_t i = 0; i < calls.size(); ++i) {
+    HALFTONE_CHECK(calls[i].x.data == calls[0].x.data && calls[i].rms_weight == calls[0].rms_weight);
+    HALFTONE_CHECK(calls[i].x.cols == calls[i].weights->shape.cols && calls[i].y.cols == calls[i].weights->shape.rows);
+    cuts[i] = cut(calls[i], items);
+    items += cuts[i].items;
+  }
+  if (calls[0].x.rows == 0) return;
+  Tensor x = normalized(context, calls[0]);
+  int64_t scratch_floats = item_scratch_floats(x.cols);
+  context.pool.run(items, [&](int64_t item, int thread) {
+    size_t i = calls.size() - 1;
+    while (item < cuts[i].first_item) --i;
+    int64_t first = (item - cuts[i].first_item) * cuts[i].blocks;
+    int64_t blocks = std::min(cuts[i].blocks, blocks_of(*calls[i].weights) - first);
+    Item(context, calls[i], x, first, blocks, context.thread_scratch(thread, scratch_floats)).run();
+  });
+}
+
+}  // namespace halftone

@@ -1,0 +1,30 @@
+// How the CPU multiplies with a packed matrix: a weight format brings two small kernels for each instruction set, the device
+// does the rest (norms, splitting, epilogues). Blocks are kRowBlock = 16 outputs; x and out are float32.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/contract/weight_format.h"
+
+namespace halftone {
+
+enum class CpuIsa : uint8_t { kAvx2, kEmulated };  // best first
+constexpr int kCpuIsas = 2;
+const char* cpu_isa_name(CpuIsa isa);
+
+// Up to so many tokens are multiplied straight from the packed codes; more pay for unpacking a panel first.
+constexpr int64_t kDirectTokens = 6;
+
+struct CpuLinearKernels {
+  // out[t * out_stride + r] for the 16 * blocks outputs of blocks [first_block, first_block + blocks), tokens <= kDirectTokens.
+  void (*direct)(const PackedMatrix& weights, int64_t first_block, int64_t blocks, const float* x, int64_t x_stride,
+                 int64_t tokens, float* out, int64_t out_stride) = nullptr;
+  // panel[c * 16 + r]: one block's values, input after input.
+  void (*unpack_panel)(const PackedMatrix& weights, int64_t block, float* panel) = nullptr;
+};
+
+struct CpuLinear {
+  CpuLinearKernels kernels[kCpuIsas];
+};
+
+}  // namespace halftone

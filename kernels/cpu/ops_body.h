@@ -1,0 +1,156 @@
+// Bodies of CpuOps but for attention, over the vector primitives S.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+
+#include "kernels/contract/exp.h"
+#include "kernels/cpu/cpu_ops.h"
+
+namespace halftone {
+namespace {
+
+// x[0, n) by sixteen lanes, the missing ones of the last vector filled.
+template <class S>
+typename S::F load_part(const float* x, int64_t n, float fill) {
+  float lanes[S::kLanes];
+  for (int64_t i = 0; i < S::kLanes; ++i) lanes[i] = i < n ? x[i] : fill;
+  return S::load(lanes);
+}
+
+template <class S>
+void store_part(float* y, typename S::F value, int64_t n) {
+  float lanes[S::kLanes];
+  S::store(lanes, value);
+  for (int64_t i = 0; i < n; ++i) y[i] = lanes[i];
+}
+
+template <class S>
+void rms_norm(const float* x, const float* weight, float epsilon, int64_t n, float* y) {
+  typename S::F squares = S::zero();
+  int64_t c = 0;
+  for (; c + S::kLanes <= n; c += S::kLanes) {
+    typename S::F v = S::load(x + c);
+    squares = S::fma(v, v, squares);
+  }
+  if (c < n) {
+    typename S::F v = load_part<S>(x + c, n - c, 0);
+    squares = S::fma(v, v, squares);
+  }
+  float inverse = 1.0f / std::sqrt(S::reduce_add(squares) / static_cast<float>(n) + epsilon);
+  typename S::F inverses = S::broadcast(inverse);
+  for (c = 0; c + S::kLanes <= n; c += S::kLanes) {
+    S::store(y + c, S::mul(S::mul(S::load(x + c), inverses), S::load(weight + c)));
+  }
+  for (; c < n; ++c) y[c] = (x[c] * inverse) * weight[c];
+}
+
+template <class S, int kTokens>
+void panel_tile(const float* panel, int64_t cols, const float* x, int64_t x_stride, float* out, int64_t out_stride) {
+  typename S::F sum[kTokens];
+#pragma GCC unroll 8
+  for (int t = 0; t < kTokens; ++t) sum[t] = S::zero();
+  for (int64_t c = 0; c < cols; ++c) {
+    typename S::F w = S::load(panel + c * kRowBlock);
+#pragma GCC unroll 8
+    for (int t = 0; t < kTokens; ++t) sum[t] = S::fma(w, S::broadcast(x[t * x_stride + c]), sum[t]);
+  }
+#pragma GCC unroll 8
+  for (int t = 0; t < kTokens; ++t) S::store(out + t * out_stride, sum[t]);
+}
+
+template <class S>
+void multiply_panel(const float* panel, int64_t cols, const float* x, int64_t x_stride, int64_t tokens, float* out,
+                    int64_t out_stride) {
+  switch (tokens) {
+    case 1: return panel_tile<S, 1>(panel, cols, x, x_stride, out, out_stride);
+    case 2: return panel_tile<S, 2>(panel, cols, x, x_stride, out, out_stride);
+    case 3: return panel_tile<S, 3>(panel, cols, x, x_stride, out, out_stride);
+    case 4: return panel_tile<S, 4>(panel, cols, x, x_stride, out, out_stride);
+    case 5: return panel_tile<S, 5>(panel, cols, x, x_stride, out, out_stride);
+    default: return panel_tile<S, 6>(panel, cols, x, x_stride, out, out_stride);
+  }
+}
+
+template <class S>
+void silu_multiply(float* gate, const float* up, int64_t n) {
+  int64_t i = 0;
+  for (; i + S::kLanes <= n; i += S::kLanes) {
+    S::store(gate + i, S::mul(silu_ordered<S>(S::load(gate + i)), S::load(up + i)));
+  }
+  if (i < n) {
+    typename S::F gated = silu_ordered<S>(load_part<S>(gate + i, n - i, 0));
+    store_part<S>(gate + i, S::mul(gated, load_part<S>(up + i, n - i, 0)), n - i);
+  }
+}
+
+template <class S>
+void rope(const RopeStoreCall& call, const float* norm, int64_t heads, int64_t position, float* x) {
+  int64_t head_dim = call.kv.layout->head_dim, half = head_dim / 2;
+  const float* cosines = call.cosines + position * half;
+  const float* sines = call.sines + position * half;
+  for (int64_t head = 0; head < heads; ++head, x += head_dim) {
+    if (norm != nullptr) rms_norm<S>(x, norm, call.rms_epsilon, head_dim, x);
+    for (int64_t i = 0; i < half; ++i) {
+      float a = x[i], b = x[i + half];
+      x[i] = std::fma(a, cosines[i], -(b * sines[i]));
+      x[i + half] = std::fma(b, cosines[i], a * sines[i]);
+    }
+  }
+}
+
+template <class S>
+float maximum(const float* x, int64_t n) {
+  typename S::F best = S::broadcast(-HUGE_VALF);
+  int64_t i = 0;
+  for (; i + S::kLanes <= n; i += S::kLanes) best = S::max(S::load(x + i), best);
+  if (i < n) best = S::max(load_part<S>(x + i, n - i, -HUGE_VALF), best);
+  float lanes[S::kLanes];
+  S::store(lanes, best);
+  float result = lanes[0];
+  for (float lane : lanes) result = lane > result ? lane : result;
+  return result;
+}
+
+template <class S>
+float sum_exp(const float* x, int64_t n, float scale, float shift) {
+  typename S::F sum = S::zero(), scales = S::broadcast(scale), shifts = S::broadcast(shift);
+  int64_t i = 0;
+  for (; i + S::kLanes <= n; i += S::kLanes) {
+    sum = S::add(sum, exp_ordered<S>(S::sub(S::mul(S::load(x + i), scales), shifts)));
+  }
+  if (i < n) {
+    typename S::F last = exp_ordered<S>(S::sub(S::mul(load_part<S>(x + i, n - i, 0), scales), shifts));
+    float lanes[S::kLanes];
+    S::store(lanes, last);
+    sum = S::add(sum, load_part<S>(lanes, n - i, 0));
+  }
+  return S::reduce_add(sum);
+}
+
+template <class S>
+int64_t count_greater(const float* x, int64_t n, float than) {
+  typename S::F limit = S::broadcast(than);
+  int64_t count = 0, i = 0;
+  for (; i + S::kLanes <= n; i += S::kLanes) count += __builtin_popcount(S::bits(S::less(limit, S::load(x + i))));
+  for (; i < n; ++i) count += x[i] > than ? 1 : 0;
+  return count;
+}
+
+template <class S>
+void scan_greater(const float* x, int64_t n, const float* than, void (*found)(void* context, int64_t index), void* context) {
+  int64_t i = 0;
+  for (; i + S::kLanes <= n; i += S::kLanes) {
+    uint32_t bits = S::bits(S::less(S::broadcast(*than), S::load(x + i)));
+    for (; bits != 0; bits &= bits - 1) {
+      int64_t index = i + __builtin_ctz(bits);
+      if (x[index] > *than) found(context, index);
+    }
+  }
+  for (; i < n; ++i) {
+    if (x[i] > *than) found(context, i);
+  }
+}
+
+}  // namespace
+}  // namespace halftone

@@ -1,0 +1,46 @@
+#include "kernels/weights/bf16/bf16.h"
+
+#include "kernels/contract/numbers.h"
+#include "kernels/weights/bf16/bf16_kernels.h"
+
+namespace halftone {
+namespace {
+
+// uint16_t values[rows / 16][cols][16]; rows beyond the matrix are zero.
+uint16_t& value(const PackedMatrix& m, int64_t row, int64_t c) {
+  int64_t block = row / kRowBlock, lane = row % kRowBlock;
+  return reinterpret_cast<uint16_t*>(m.codes)[(block * m.shape.cols + c) * kRowBlock + lane];
+}
+
+std::optional<PackedShape> plan(int64_t rows, int64_t cols) { return PackedShape{.rows = rows, .cols = cols}; }
+
+std::optional<PackedShape> plan_import(int64_t, int64_t, const AffineGrid&) { return std::nullopt; }
+
+PackedBytes bytes(const PackedShape& s) {
+  int64_t blocks = (s.rows + kRowBlock - 1) / kRowBlock;
+  return {static_cast<size_t>(blocks * kRowBlock * s.cols) * sizeof(uint16_t), 0};
+}
+
+void pack_rows(const PackedMatrix& packed, int64_t first_row, int64_t count, const float* values) {
+  int64_t cols = packed.shape.cols;
+  for (int64_t r = 0; r < count; ++r) {
+    for (int64_t c = 0; c < cols; ++c) value(packed, first_row + r, c) = bf16_from_f32(values[r * cols + c]);
+  }
+}
+
+bool import_rows(const PackedMatrix&, int64_t, const AffineGroups&) { return false; }
+
+void unpack_rows(const PackedMatrix& packed, int64_t first, int64_t count, float* out) {
+  int64_t cols = packed.shape.cols;
+  for (int64_t r = 0; r < count; ++r) {
+    for (int64_t c = 0; c < cols; ++c) out[r * cols + c] = f32_from_bf16(value(packed, first + r, c));
+  }
+}
+
+const CpuLinear kCpu{{bf16::linear_avx2(), bf16::linear_emulated()}};
+
+}  // namespace
+
+const WeightFormat kBf16{"bf16", "", plan, plan_import, bytes, pack_rows, import_rows, unpack_rows, &kCpu};
+
+}  // namespace halftone

@@ -1,0 +1,10 @@
+#include "kernels/cpu/linear_body.h"
+#include "kernels/cpu/simd/avx2.h"
+#include "kernels/weights/bf16/bf16_decoder.h"
+#include "kernels/weights/bf16/bf16_kernels.h"
+
+namespace halftone::bf16 {
+
+CpuLinearKernels linear_avx2() { return linear_kernels<Avx2, BF16Decoder<Avx2>>(); }
+
+}  // namespace halftone::bf16

@@ -1,0 +1,10 @@
+#include "kernels/cpu/linear_body.h"
+#include "kernels/cpu/simd/emulated.h"
+#include "kernels/weights/bf16/bf16_decoder.h"
+#include "kernels/weights/bf16/bf16_kernels.h"
+
+namespace halftone::bf16 {
+
+CpuLinearKernels linear_emulated() { return linear_kernels<Emulated, BF16Decoder<Emulated>>(); }
+
+}  // namespace halftone::bf16

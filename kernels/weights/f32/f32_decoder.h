@@ -1,0 +1,30 @@
+// Decodes f32 values for the loops of kernels/cpu/linear_body.h: float values[rows / 16][cols][16].
+#pragma once
+
+#include "kernels/contract/weight_format.h"
+
+namespace halftone {
+namespace {
+
+template <class S>
+struct F32Decoder {
+  using F = typename S::F;
+  using Word = F;
+  static constexpr int kStep = 1;
+
+  const float* values;
+
+  F32Decoder(const PackedMatrix& m, int64_t block)
+      : values(reinterpret_cast<const float*>(m.codes) + block * m.shape.cols * kRowBlock) {}
+
+  void start_group(int64_t) {}
+  Word load(int64_t word) const {
+    S::prefetch(values + word * kRowBlock + 256);
+    return S::load(values + word * kRowBlock);
+  }
+  template <int J>
+  F value(Word word) const { return word; }
+};
+
+}  // namespace
+}  // namespace halftone

@@ -1,0 +1,98 @@
+#include "kernels/weights/w8/w8.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/contract/numbers.h"
+#include "kernels/weights/w8/w8_kernels.h"
+#include "kernels/weights/w8/w8_layout.h"
+
+namespace halftone {
+namespace {
+
+using Offset = AffineGrid::Offset;
+
+int8_t* codes_of_row(const PackedMatrix& m, int64_t row) {
+  int64_t block = row / kRowBlock, lane = row % kRowBlock;
+  return reinterpret_cast<int8_t*>(m.codes) + (block * w8::words(m.shape) * kRowBlock + lane) * w8::kWordInputs;
+}
+
+int8_t& code(int8_t* row, int64_t c) {
+  return row[c / w8::kWordInputs * (kRowBlock * w8::kWordInputs) + c % w8::kWordInputs];
+}
+
+uint16_t& scale(const PackedMatrix& m, int64_t row, int64_t group) {
+  int64_t block = row / kRowBlock, lane = row % kRowBlock;
+  return reinterpret_cast<uint16_t*>(m.scales)[(block * w8::groups(m.shape) + group) * kRowBlock + lane];
+}
+
+std::optional<PackedShape> plan(int64_t rows, int64_t cols) {
+  return PackedShape{rows, cols, w8::kDefaultGroup, Offset::kSymmetric};
+}
+
+std::optional<PackedShape> plan_import(int64_t rows, int64_t cols, const AffineGrid& grid) {
+  bool fits = grid.bits == 8 && grid.group > 0 && grid.group % w8::kWordInputs == 0 && grid.offset == Offset::kSymmetric;
+  if (!fits) return std::nullopt;
+  return PackedShape{rows, cols, grid.group, Offset::kSymmetric};
+}
+
+PackedBytes bytes(const PackedShape& s) {
+  auto lanes = static_cast<size_t>(w8::blocks(s) * kRowBlock);
+  return {lanes * static_cast<size_t>(w8::words(s)) * w8::kWordInputs, lanes * static_cast<size_t>(w8::groups(s)) * 2};
+}
+
+void pack_rows(const PackedMatrix& packed, int64_t first_row, int64_t count, const float* values) {
+  int64_t cols = packed.shape.cols, group = packed.shape.group;
+  for (int64_t r = 0; r < count; ++r) {
+    int8_t* row = codes_of_row(packed, first_row + r);
+    for (int64_t first = 0; first < cols; first += group) {
+      int64_t end = std::min(first + group, cols);
+      float largest = 0;
+      for (int64_t c = first; c < end; ++c) largest = std::max(largest, std::fabs(values[r * cols + c]));
+      uint16_t& bits = scale(packed, first_row + r, first / group);
+      bits = f16_from_f32(std::min(largest / 127, kF16Max));
+      float step = f32_from_f16(bits);
+      for (int64_t c = first; c < end; ++c) {
+        float q = step > 0 ? std::nearbyint(values[r * cols + c] / step) : 0;
+        code(row, c) = static_cast<int8_t>(std::clamp(q, -127.0f, 127.0f));
+      }
+    }
+  }
+}
+
+bool import_rows(const PackedMatrix& packed, int64_t first_row, const AffineGroups& in) {
+  const PackedShape& s = packed.shape;
+  if (!in.input_order.empty() || in.grid.group != s.group || in.grid.offset != Offset::kSymmetric) return false;
+  int64_t groups = w8::groups(s);
+  for (int64_t r = 0; r < in.rows; ++r) {
+    for (int64_t g = 0; g < groups; ++g) {
+      float value = in.scale[static_cast<size_t>(r * groups + g)];
+      uint16_t& bits = scale(packed, first_row + r, g);
+      bits = f16_from_f32(value);
+      if (f32_from_f16(bits) != value || in.minimum[static_cast<size_t>(r * groups + g)] != value * -128) return false;
+    }
+    int8_t* row = codes_of_row(packed, first_row + r);
+    for (int64_t c = 0; c < s.cols; ++c) {
+      code(row, c) = static_cast<int8_t>(in.codes[static_cast<size_t>(r * s.cols + c)] - 128);
+    }
+  }
+  return true;
+}
+
+void unpack_rows(const PackedMatrix& packed, int64_t first, int64_t count, float* out) {
+  int64_t cols = packed.shape.cols, group = packed.shape.group;
+  for (int64_t r = 0; r < count; ++r) {
+    int8_t* row = codes_of_row(packed, first + r);
+    for (int64_t c = 0; c < cols; ++c) {
+      out[r * cols + c] = static_cast<float>(code(row, c)) * f32_from_f16(scale(packed, first + r, c / group));
+    }
+  }
+}
+
+const CpuLinear kCpu{{w8::linear_avx2(), w8::linear_emulated()}};
+
+}  // namespace
+
+const WeightFormat kW8{"w8", "f16 scale per group", plan, plan_import, bytes, pack_rows, import_rows, unpack_rows, &kCpu};
+
+}  // namespace halftone
