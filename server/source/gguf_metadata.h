@@ -13,7 +13,8 @@ namespace halftone {
 
 class GgufMetadata {
  public:
-  // Integers of every width come as int64 (uint64 beyond its range is refused by the reader), float32 and float64 as double.
+  // Integers of every width come as int64 (uint64 beyond its range is refused by the reader), float32 and float64 as
+  // double.
   using Value = std::variant<bool, int64_t, double, std::string, std::vector<int64_t>, std::vector<double>,
                              std::vector<std::string>, std::vector<bool>>;
 

@@ -3,6 +3,8 @@
 // Canonical tensor names: embedding, head, final_norm, rope_factors, and for layer N (from 0)
 //   layers.N.{attention_norm, q, k, v, o, q_bias, k_bias, v_bias, q_norm, k_norm, mlp_norm, gate, up, down}
 // q and k rows are always in rotate-half order (input i pairs with i + head_dim / 2). A matrix is [outputs, inputs].
+// rope_factors [head_dim / 2] divides each rotation frequency, besides rope_scaling: a GGUF file of Llama 3 has it and
+// says kNone, a Hugging Face checkpoint says kLlama3 and has none.
 // Files are mapped and read 64 rows at a time: a model is never in memory twice.
 #pragma once
 
@@ -26,16 +28,17 @@ struct RopeScaling {
   enum class Kind { kNone, kLinear, kLlama3 };
   Kind kind = Kind::kNone;
   float factor = 1;
-  float low_frequency_factor = 1;    // kLlama3
-  float high_frequency_factor = 4;   // kLlama3
-  int64_t original_context = 8192;   // kLlama3
+  float low_frequency_factor = 1;   // kLlama3
+  float high_frequency_factor = 4;  // kLlama3
+  int64_t original_context = 8192;  // kLlama3
 };
 
 struct ModelConfig {
-  std::string architecture;  // "llama", "mistral", "qwen2", "qwen3"; as the file says, unknown ones are refused by server/model
-  std::string name;          // the checkpoint's own name, or its file's
+  std::string
+      architecture;  // "llama", "mistral", "qwen2", "qwen3"; as the file says, unknown ones are refused by server/model
+  std::string name;  // the checkpoint's own name, or its file's
   int64_t layers = 0, dim = 0, heads = 0, kv_heads = 0, head_dim = 0, ffn = 0, vocabulary = 0;
-  int64_t context = 0;        // tokens that the model was made for
+  int64_t context = 0;  // tokens that the model was made for
   float rms_epsilon = 1e-5f;
   float rope_theta = 10000;
   RopeScaling rope_scaling;
@@ -58,10 +61,20 @@ class SourceTensor {
   virtual int64_t cols() const = 0;
   // Its own values as float32: out holds count * cols floats.
   virtual absl::Status read_rows(int64_t first, int64_t count, std::span<float> out) const = 0;
-  // The grid that its values lie on, where it is AffineGroups (Q4_0, Q4_1, Q8_0); nothing for plain numbers and other grids.
+  // The grid that its values lie on, where it is AffineGroups (Q4_0, Q4_1, Q8_0); nothing for plain numbers and other
+  // grids.
   virtual std::optional<AffineGrid> grid() const = 0;
   // The codes themselves; only where grid() says so. Resizes what `out` points into.
   virtual absl::Status read_groups(int64_t first, int64_t count, AffineGroupsBuffer& out) const = 0;
+};
+
+// The mapped files behind a ModelSource. Any thread.
+class SourceFiles {
+ public:
+  virtual ~SourceFiles() = default;
+  virtual uint64_t mapped_bytes() const = 0;    // while this lives: the length of all weight files
+  virtual uint64_t resident_bytes() const = 0;  // of them, in memory now (shared with whoever else reads the files)
+  virtual void drop_pages() const = 0;          // after packing: take them out of this process until the next read
 };
 
 struct ModelSource {
@@ -69,12 +82,12 @@ struct ModelSource {
   Vocabulary vocabulary;
   std::string chat_template;  // Jinja text; empty: the checkpoint has none
   GenerationDefaults generation;
-  std::string format;         // "gguf/Q4_1" (the most frequent matrix type) or "safetensors/BF16"
-  std::string digest;         // sha256:... over tensor names, types, shapes and bytes sampled as docs/ARCHITECTURE.md says
-  double bits_per_weight = 0; // of the file's matrices, scales included
-  uint64_t mapped_bytes = 0;  // of all weight files
+  std::string format;          // "gguf/Q4_1" (the most frequent matrix type) or "safetensors/BF16"
+  std::string digest;          // "sha256:..." over configuration and tensors (digest.h)
+  double bits_per_weight = 0;  // of the file's matrices, scales included
+  uint64_t mapped_bytes = 0;   // of all weight files
   std::map<std::string, std::unique_ptr<SourceTensor>, std::less<>> tensors;
-  std::shared_ptr<void> files;  // keeps the mappings alive
+  std::shared_ptr<SourceFiles> files;  // keeps the mappings alive
 
   const SourceTensor* find(std::string_view name) const {
     auto it = tensors.find(name);
@@ -82,7 +95,11 @@ struct ModelSource {
   }
 };
 
-// Opens FILE.gguf or a Hugging Face directory.
+// Opens FILE.gguf or a Hugging Face directory. Reads every byte once for the digest (up to 1 GiB, then samples).
+// A family whose tensors we know comes complete and checked: configuration in range, every tensor of the layers there,
+// of the shape that the configuration asks for, no tensor left over. Of another family only the configuration is filled
+// in as far as it goes: server/model refuses it by name.
+// NOT_FOUND, PERMISSION_DENIED: the file. INVALID_ARGUMENT: its content. UNIMPLEMENTED: what we do not read.
 absl::StatusOr<ModelSource> open_model(const std::string& path);
 
 }  // namespace halftone

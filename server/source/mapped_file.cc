@@ -1,0 +1,95 @@
+#include "server/source/mapped_file.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "server/source/message.h"
+
+namespace halftone {
+namespace {
+
+class Descriptor {
+ public:
+  explicit Descriptor(int number) : number_(number) {}
+  ~Descriptor() {
+    if (number_ >= 0) ::close(number_);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  int number() const { return number_; }
+
+ private:
+  int number_;
+};
+
+absl::Status system_error(const std::string& path, const char* action) {
+  std::string text = message(path, ": cannot ", action, ": ", std::strerror(errno));
+  if (errno == ENOENT) return absl::NotFoundError(text);
+  if (errno == EACCES || errno == EPERM) return absl::PermissionDeniedError(text);
+  return absl::UnavailableError(text);
+}
+
+// The length of a regular file. O_NONBLOCK at open: a pipe must not hold us up before it is refused here.
+absl::StatusOr<uint64_t> regular_file_size(const Descriptor& file, const std::string& path) {
+  if (file.number() < 0) return system_error(path, "open");
+  struct stat info;
+  if (::fstat(file.number(), &info) != 0) return system_error(path, "look at");
+  if (!S_ISREG(info.st_mode)) return absl::InvalidArgumentError(message(path, ": not a regular file"));
+  return static_cast<uint64_t>(info.st_size);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<MappedFile>> MappedFile::open(const std::string& path) {
+  Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  absl::StatusOr<uint64_t> size = regular_file_size(file, path);
+  if (!size.ok()) return size.status();
+  if (*size == 0) return absl::InvalidArgumentError(message(path, ": the file is empty"));
+  void* data = ::mmap(nullptr, *size, PROT_READ, MAP_PRIVATE, file.number(), 0);
+  if (data == MAP_FAILED) return system_error(path, "map");
+  return std::unique_ptr<MappedFile>(new MappedFile(path, static_cast<const uint8_t*>(data), *size));
+}
+
+MappedFile::~MappedFile() { ::munmap(const_cast<uint8_t*>(data_), size_); }
+
+uint64_t MappedFile::resident_bytes() const {
+  const uint64_t page = static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
+  std::vector<unsigned char> pages((size_ + page - 1) / page);
+  if (::mincore(const_cast<uint8_t*>(data_), size_, pages.data()) != 0) return size_;
+  uint64_t count = 0;
+  for (unsigned char one : pages) count += one & 1;
+  return std::min(count * page, size_);
+}
+
+void MappedFile::drop_pages() const { ::madvise(const_cast<uint8_t*>(data_), size_, MADV_DONTNEED); }
+
+absl::StatusOr<std::string> read_small_file(const std::string& path, uint64_t limit_bytes) {
+  Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  absl::StatusOr<uint64_t> size = regular_file_size(file, path);
+  if (!size.ok()) return size.status();
+  if (*size > limit_bytes) {
+    return absl::InvalidArgumentError(message(path, ": ", *size, " bytes, expected at most ", limit_bytes));
+  }
+  std::string text(*size, '\0');
+  uint64_t done = 0;
+  while (done < text.size()) {
+    ssize_t got = ::read(file.number(), text.data() + done, text.size() - done);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return system_error(path, "read");
+    if (got == 0) break;
+    done += static_cast<uint64_t>(got);
+  }
+  text.resize(done);
+  return text;
+}
+
+}  // namespace halftone
