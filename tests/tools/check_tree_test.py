@@ -93,6 +93,13 @@ class CheckTree(unittest.TestCase):
                     HEADER + '#include "server/executor/executor.h"\n',
                     "may not include server/executor")
 
+    def test_the_engine_knows_the_interface_of_the_executor_only(self):
+        self.write("server/engine/a.h", HEADER + '#include "server/executor/executor.h"\n')
+        self.assertEqual(self.problems(), [])
+        self.expect("server/engine/b.h",
+                    HEADER + '#include "server/executor/local_executor.h"\n',
+                    "server/engine may not include server/executor")
+
     def test_plain_values_may_be_included_anywhere(self):
         self.write("server/scheduler/a.h", HEADER + '#include "kernels/contract/check.h"\n')
         self.assertEqual(self.problems(), [])
