@@ -96,6 +96,29 @@ struct Known {
 };
 constexpr Known kKnown[] = {{"gpt2", gpt2}, {"smollm", smollm}, {"llama3", llama3}, {"qwen2", qwen2}};
 
+struct Alias {
+  std::string_view text;
+  std::string_view name;
+};
+constexpr Alias kPatterns[] = {
+    {R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)", "gpt2"},
+    {R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+)"
+     R"(|\s+(?!\S)|\s+)",
+     "llama3"},
+    {R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+)"
+     R"(|\s+(?!\S)|\s+)",
+     "qwen2"},
+};
+constexpr Alias kGgufNames[] = {
+    {"gpt-2", "gpt2"},      {"gpt2", "gpt2"},        {"smollm", "smollm"}, {"llama3", "llama3"},
+    {"llama-v3", "llama3"}, {"llama-bpe", "llama3"}, {"qwen2", "qwen2"},   {"deepseek-r1-qwen", "qwen2"}};
+
+template <size_t n>
+std::string by_alias(const Alias (&aliases)[n], std::string_view text) {
+  const auto* found = std::find_if(aliases, aliases + n, [&](const Alias& a) { return a.text == text; });
+  return std::string(found == aliases + n ? text : found->name);
+}
+
 }  // namespace
 
 PreTokenizer find_pre_tokenizer(std::string_view name) {
@@ -103,6 +126,9 @@ PreTokenizer find_pre_tokenizer(std::string_view name) {
       std::find_if(std::begin(kKnown), std::end(kKnown), [&](const Known& k) { return k.name == name; });
   return found == std::end(kKnown) ? nullptr : found->cut;
 }
+
+std::string pre_tokenizer_of_pattern(std::string_view pattern) { return by_alias(kPatterns, pattern); }
+std::string pre_tokenizer_of_gguf(std::string_view name) { return by_alias(kGgufNames, name); }
 
 std::string known_pre_tokenizers() {
   std::string names;

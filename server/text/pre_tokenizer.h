@@ -15,4 +15,9 @@ using PreTokenizer = size_t (*)(std::string_view text, size_t begin);
 PreTokenizer find_pre_tokenizer(std::string_view name);
 std::string known_pre_tokenizers();  // "gpt2, smollm, llama3, qwen2"
 
+// Our name for what a file says: a regular expression of tokenizer.json, or a value of GGUF's tokenizer.ggml.pre.
+// What nobody knows comes back as it is: Tokenizer::create puts it into its message.
+std::string pre_tokenizer_of_pattern(std::string_view pattern);
+std::string pre_tokenizer_of_gguf(std::string_view name);
+
 }  // namespace halftone

@@ -60,7 +60,8 @@ class Tokenizer::Encoder {
     const Vocabulary& v = tables_.vocabulary;
     std::string marked = spaces_to_marks(text);
     const bool has_mark = std::string_view(marked).substr(0, kSpaceMark.size()) == kSpaceMark;
-    if (v.add_space_prefix && (!v.space_prefix_first_only || (first && !has_mark))) marked.insert(0, kSpaceMark);
+    const bool unwanted = (v.space_prefix_first_only && !first) || (v.space_prefix_if_missing && has_mark);
+    if (v.add_space_prefix && !unwanted) marked.insert(0, kSpaceMark);
     symbols_.clear();
     for (size_t at = 0; at < marked.size();) {
       const size_t bytes = character_at(marked, at).bytes;

@@ -39,10 +39,10 @@ struct Vocabulary {
   bool byte_fallback = false;  // SentencePiece: what has no piece is spelled in <0xNN>
   // SentencePiece: a space goes before the text, and before each stretch of text that follows a special token.
   bool add_space_prefix = false;
-  // Newer files: only before the very first text, and not where it begins with a space already.
-  bool space_prefix_first_only = false;
-  bool ignore_merges = false;  // Llama 3: a word that is itself a piece is taken whole
-  bool nfc_normalize = false;  // Qwen 2: text is brought to Unicode NFC first
+  bool space_prefix_first_only = false;  // newer files: only before the very first text
+  bool space_prefix_if_missing = false;  // newer files: not where a space stands there already
+  bool ignore_merges = false;            // Llama 3: a word that is itself a piece is taken whole
+  bool nfc_normalize = false;            // Qwen 2: text is brought to Unicode NFC first
 
   std::optional<TokenId> bos, unknown, pad;
   std::vector<TokenId> eos;  // every id that ends an answer
