@@ -1,11 +1,11 @@
-// Decides what runs next: which sequences, how many of their tokens, on which pages. Integers only: no device, no clock,
-// no text. Engine thread only.
+// Decides what runs next: which sequences, how many of their tokens, on which pages. Integers only: no device, no
+// clock, no text. Engine thread only.
 //
 //   (add | cancel | plan accept)*      after each plan() that is not empty comes exactly one accept() with its results
 //
-// A sequence waits (queue: higher priority first, then older), runs (has pages) and ends (pages freed, full ones stay in the
-// prefix cache). When pages run out, the youngest running sequence of any mode is put back to the front of the queue of its
-// priority and recomputed later: its generated tokens become part of what has to be computed again.
+// A sequence waits (queue: higher priority first, then older), runs (has pages) and ends (pages freed, full ones stay
+// in the prefix cache). When pages run out, the youngest running sequence of any mode is put back to the front of the
+// queue of its priority and recomputed later: its generated tokens become part of what has to be computed again.
 #pragma once
 
 #include <cstdint>
@@ -19,20 +19,21 @@
 namespace halftone {
 
 struct SchedulerConfig {
-  int64_t pages = 0;                   // of the arena, shared by all modes
-  std::vector<int64_t> page_tokens;    // by mode: tokens that one page holds (kv8 more than kv16)
-  int64_t max_running = 64;            // sequences with pages, of all modes
-  int64_t queue_requests = 1024;       // waiting ones at most
-  int64_t queue_tokens = 1 << 20;      // prompt tokens of waiting ones at most
+  int64_t pages = 0;                 // of the arena, shared by all modes
+  std::vector<int64_t> page_tokens;  // by mode: tokens that one page holds (kv8 more than kv16)
+  int64_t max_running = 64;          // sequences with pages, of all modes
+  int64_t queue_requests = 1024;     // waiting ones at most
+  int64_t queue_tokens = 1 << 20;    // prompt tokens of waiting ones at most
   bool prefix_cache = true;
+  uint64_t hash_key = 0;  // of the prefix cache; drawn at random, nobody can aim at collisions
 };
 
 struct SequenceSpec {
   ModeIndex mode = 0;
   std::vector<int32_t> prompt;
-  int64_t max_tokens = 0;     // prompt and generated together; the context or what the request allows
-  int32_t priority = 0;       // higher is sooner
-  std::string cache_salt;     // prefixes are shared only between equal salts
+  int64_t max_tokens = 0;        // prompt and generated together; the context or what the request allows
+  int32_t priority = 0;          // higher is sooner
+  std::string cache_salt;        // prefixes are shared only between equal salts
   bool use_prefix_cache = true;  // false where every prompt row is wanted (scores, prompt log-probabilities)
 };
 
@@ -41,11 +42,11 @@ enum class AddResult { kAdded, kQueueRequestsFull, kQueueTokensFull, kNeverFits 
 // What one sequence does in a step: tokens [first, first + count) of its own are computed and stored.
 struct PlannedSequence {
   SequenceId id = 0;
-  int64_t first = 0;               // position of the first token of this chunk
+  int64_t first = 0;  // position of the first token of this chunk
   int64_t count = 0;
-  bool samples = false;            // the chunk reaches the sequence's last token: one new token is wanted
-  std::span<const int32_t> tokens; // the chunk's ids [count]; valid until accept()
-  std::span<const PageId> pages;   // page table covering positions [0, first + count); valid until accept()
+  bool samples = false;             // the chunk reaches the sequence's last token: one new token is wanted
+  std::span<const int32_t> tokens;  // the chunk's ids [count]; valid until accept()
+  std::span<const PageId> pages;    // page table covering positions [0, first + count); valid until accept()
 };
 
 struct StepPlan {
@@ -57,7 +58,8 @@ struct StepPlan {
   bool empty() const { return sequences.empty(); }
 };
 
-// What came of a planned sequence, in the plan's order. A token is appended where there is one; an ended sequence frees its pages.
+// What came of a planned sequence, in the plan's order. A token is appended where there is one; an ended sequence frees
+// its pages.
 struct StepResult {
   SequenceId id = 0;
   bool has_token = false;
@@ -69,13 +71,16 @@ struct SequenceState {
   ModeIndex mode = 0;
   int64_t prompt_tokens = 0;
   int64_t generated_tokens = 0;
-  int64_t computed_tokens = 0;   // stored in pages now
-  int64_t cached_tokens = 0;     // found in the prefix cache when it was first scheduled
+  int64_t computed_tokens = 0;  // stored in pages now
+  int64_t cached_tokens = 0;    // found in the prefix cache when it was first scheduled
   int64_t recomputed_tokens = 0;
   int64_t preemptions = 0;
   int64_t pages = 0;
   int64_t peak_pages = 0;
-  bool waiting = true;           // in the queue (never run yet, or put back)
+  bool waiting = true;         // in the queue (never run yet, or put back)
+  bool was_scheduled = false;  // at least once
+  Nanoseconds added_at = 0;
+  Nanoseconds first_scheduled_at = 0;  // where was_scheduled
 };
 
 struct PageCounts {
@@ -93,26 +98,35 @@ class Scheduler {
 
   // kNeverFits: max_tokens would need more pages than there are. On kAdded *id is the new sequence.
   AddResult add(SequenceSpec spec, Nanoseconds now, SequenceId* id);
-  // Frees pages and queue place at once; between plan() and accept() the step's result for it is ignored by accept().
+  // Frees pages and queue place at once. Of a step in flight the spans stay valid and the pages stay used until
+  // accept(), which ignores the result and lets the cache have nothing of that step: so a failed step is one whose
+  // sequences were all cancelled before accept(). An id that is not alive is ignored.
   void cancel(SequenceId id);
 
-  // At most `token_budget` tokens, but always one for each running sequence of the mode and at least `min_prompt_tokens` of
-  // prompt where there is some. The time of the first scheduling of a sequence is `now`.
+  // At most `token_budget` tokens, but always one for each running sequence of the mode and at least
+  // `min_prompt_tokens` of prompt where there is some. The time of the first scheduling of a sequence is `now`.
+  // A sequence that finds no page and has nobody behind it to take one from waits; one that was put back starts at
+  // position 0 again, or after what the prefix cache still has. An empty plan has no preempted ones and no accept().
   StepPlan plan(ModeIndex mode, int64_t token_budget, int64_t min_prompt_tokens, Nanoseconds now);
+  // A sequence that samples must have got a token or ended; another may end, but gets no token.
   void accept(const StepPlan& plan, std::span<const StepResult> results, Nanoseconds now);
 
-  bool has_work(ModeIndex mode) const;  // something runs, or waits and could start
+  // Something runs, or waits and could start; false after an empty plan until something changes. When anything is alive
+  // and no step in flight, at least one mode has work and, of those that have, at least one has a plan that is not
+  // empty.
+  bool has_work(ModeIndex mode) const;
   int64_t running(ModeIndex mode) const;
   int64_t waiting(ModeIndex mode) const;
-  int64_t waiting_tokens(ModeIndex mode) const;
-  SequenceState state(SequenceId id) const;    // of a living sequence
+  int64_t waiting_tokens(ModeIndex mode) const;  // to be computed: of those put back the generated ones too
+  SequenceState state(SequenceId id) const;      // of a living sequence
   bool alive(SequenceId id) const;
   PageCounts page_counts() const;
-  int64_t pages_of(ModeIndex mode) const;      // used ones, shared pages counted once
+  int64_t pages_of(ModeIndex mode) const;  // used ones, shared pages counted once
   PrefixCacheCounts prefix_cache_counts(ModeIndex mode) const;
-  void drop_cache();                           // every page that only the cache holds becomes free
+  void drop_cache();  // every page that only the cache holds becomes free
 
-  // Ends the process when an invariant does not hold (pages add up, no page in two private tables, queue counters true).
+  // Ends the process when an invariant does not hold (pages add up, no page in two private tables, queue counters
+  // true).
   void check_invariants() const;
 
  private:

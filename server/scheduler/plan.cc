@@ -1,0 +1,176 @@
+// How the next step is made. Three rules keep it free of deadlock and starvation:
+//   - pages are taken only from sequences that stand behind the asker, and only when that will be enough for it;
+//   - one starts only when pages for all of it are there, beyond those promised to prompts already running;
+//   - while the first waiting one of a mode finds no room, no later one of any mode starts.
+// So the soonest of all that run always goes on, and when none runs the soonest that waits starts.
+#include <algorithm>
+
+#include "kernels/contract/check.h"
+#include "server/scheduler/scheduler_state.h"
+
+namespace halftone {
+
+StepPlan Scheduler::State::plan(ModeIndex mode, int64_t token_budget, int64_t min_prompt_tokens, Nanoseconds now) {
+  HALFTONE_CHECK(chunks_.empty());
+  StepPlan plan;
+  plan.mode = mode;
+  short_of_pages_ = false;
+  modes_[mode].head_is_blocked = false;
+
+  plan_decodes(mode, &plan);
+  const int64_t prompt_budget = std::max(token_budget - plan.decode_sequences, min_prompt_tokens);
+  const int64_t left = plan_prompts(mode, prompt_budget, &plan);
+  admit(mode, left, now, &plan);
+  describe_chunks(&plan);
+
+  if (!plan.empty()) {
+    ++changes_;
+    modes_[mode].was_empty = false;
+  } else if (prompt_budget > 0) {
+    modes_[mode].was_empty = true;
+    modes_[mode].empty_at = changes_;
+  }
+  return plan;
+}
+
+// Victims stand behind the asker, so walking forward by index never meets a gap.
+void Scheduler::State::plan_decodes(ModeIndex mode, StepPlan* plan) {
+  for (size_t i = 0; i < running_.size(); ++i) {
+    Sequence& sequence = *running_[i];
+    if (sequence.mode != mode || !sequence.decodes() || !make_room(sequence, sequence.size(), plan)) continue;
+    add_chunk(sequence, 1, plan);
+    ++plan->decode_sequences;
+  }
+}
+
+int64_t Scheduler::State::plan_prompts(ModeIndex mode, int64_t budget, StepPlan* plan) {
+  for (size_t i = 0; i < running_.size() && budget > 0; ++i) {
+    Sequence& sequence = *running_[i];
+    if (sequence.mode != mode || sequence.decodes()) continue;
+    const int64_t count = std::min(budget, sequence.remaining());
+    if (!make_room(sequence, sequence.computed + count, plan)) continue;
+    add_chunk(sequence, count, plan);
+    budget -= count;
+  }
+  return budget;
+}
+
+void Scheduler::State::admit(ModeIndex mode, int64_t budget, Nanoseconds now, StepPlan* plan) {
+  while (budget > 0) {
+    Sequence* candidate = queue_.first(mode);
+    if (candidate == nullptr) return;
+    if (!may_start(*candidate)) {
+      modes_[mode].head_is_blocked = true;
+      return;
+    }
+    start(*candidate, now);
+    const int64_t count = std::min(budget, candidate->remaining());
+    HALFTONE_CHECK(pages_.extend(*candidate, candidate->computed + count));
+    add_chunk(*candidate, count, plan);
+    budget -= count;
+  }
+}
+
+bool Scheduler::State::may_start(Sequence& candidate) {
+  if (short_of_pages_ || static_cast<int64_t>(running_.size()) >= config_.max_running) return false;
+  if (stands_behind_another_mode(candidate)) return false;
+  pages_.find_prefix(candidate, &prefix_);
+  const int64_t needed =
+      pages_.pages_for(candidate.mode, candidate.size()) - static_cast<int64_t>(prefix_.pages.size());
+  // One that was put back comes again only when a page for each that runs would be left: else it soon had to go again.
+  const int64_t spare = candidate.preemptions > 0 ? static_cast<int64_t>(running_.size()) : 0;
+  return needed + promised_pages() + spare <= pages_.available() - prefix_.idle;
+}
+
+bool Scheduler::State::stands_behind_another_mode(const Sequence& candidate) const {
+  for (size_t mode = 0; mode < modes_.size(); ++mode) {
+    if (!modes_[mode].head_is_blocked) continue;
+    const Sequence* first = queue_.first(static_cast<ModeIndex>(mode));
+    if (first != nullptr && sooner(*first, candidate)) return true;
+  }
+  return false;
+}
+
+int64_t Scheduler::State::promised_pages() const {
+  int64_t promised = 0;
+  for (const Sequence* sequence : running_) promised += pages_.missing(*sequence, sequence->size());
+  return promised;
+}
+
+void Scheduler::State::start(Sequence& sequence, Nanoseconds now) {
+  queue_.remove(sequence);
+  running_.insert(std::upper_bound(running_.begin(), running_.end(), &sequence,
+                                   [](const Sequence* a, const Sequence* b) { return sooner(*a, *b); }),
+                  &sequence);
+  ++modes_[sequence.mode].running;
+  sequence.running = true;
+  pages_.take_prefix(sequence, prefix_);
+  if (sequence.was_scheduled) return;
+  sequence.was_scheduled = true;
+  sequence.first_scheduled_at = now;
+  sequence.cached_tokens = sequence.computed;
+  if (!config_.prefix_cache || !sequence.use_prefix_cache) return;
+  modes_[sequence.mode].prefix_counts.queried_tokens += sequence.prompt_tokens;
+  modes_[sequence.mode].prefix_counts.hit_tokens += sequence.cached_tokens;
+}
+
+bool Scheduler::State::make_room(Sequence& asker, int64_t tokens, StepPlan* plan) {
+  const int64_t lacking = pages_.missing(asker, tokens);
+  if (lacking == 0) return true;
+  if (short_of_pages_) return false;
+  if (lacking > pages_.available()) {
+    short_of_pages_ = !could_have(asker, lacking);
+    if (short_of_pages_) return false;
+    while (lacking > pages_.available()) put_back(*running_.back(), plan);
+  }
+  return pages_.extend(asker, tokens);
+}
+
+// Whether putting back all that stand behind the asker would be enough; exact although pages are shared.
+bool Scheduler::State::could_have(const Sequence& asker, int64_t lacking) {
+  int64_t kept = 0;
+  pages_.begin_count();
+  for (const Sequence* sequence : running_) {
+    kept += pages_.count(*sequence);
+    if (sequence == &asker) break;
+  }
+  return kept + lacking <= pages_.total();
+}
+
+void Scheduler::State::put_back(Sequence& victim, StepPlan* plan) {
+  const auto chunk =
+      std::find_if(chunks_.begin(), chunks_.end(), [&](const Chunk& c) { return c.sequence == &victim; });
+  if (chunk != chunks_.end()) {
+    plan->tokens -= chunk->count;
+    if (chunk - chunks_.begin() < plan->decode_sequences) --plan->decode_sequences;
+    chunks_.erase(chunk);
+  }
+  leave_running(victim);
+  pages_.release(victim);
+  ++victim.preemptions;
+  queue_.add(victim);
+  plan->preempted.push_back(victim.id);
+}
+
+void Scheduler::State::add_chunk(Sequence& sequence, int64_t count, StepPlan* plan) {
+  chunks_.push_back({.sequence = &sequence, .first = sequence.computed, .count = count});
+  plan->tokens += count;
+}
+
+// Last, as a sequence may be put back after its chunk was planned.
+void Scheduler::State::describe_chunks(StepPlan* plan) {
+  plan->sequences.reserve(chunks_.size());
+  for (const Chunk& chunk : chunks_) {
+    Sequence& sequence = *chunk.sequence;
+    const int64_t end = chunk.first + chunk.count;
+    sequence.in_flight = true;
+    plan->sequences.push_back({.id = sequence.id,
+                               .first = chunk.first,
+                               .count = chunk.count,
+                               .samples = end == sequence.size(),
+                               .tokens = std::span(sequence.tokens).subspan(chunk.first, chunk.count),
+                               .pages = std::span(sequence.pages).first(pages_.pages_for(sequence.mode, end))});
+  }
+}
+
+}  // namespace halftone

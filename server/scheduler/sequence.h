@@ -1,0 +1,53 @@
+// One request as the scheduler sees it: tokens, the pages that hold them, what it cost so far. Engine thread only.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "server/scheduler/ids.h"
+
+namespace halftone {
+
+struct Sequence {
+  SequenceId id = 0;
+  ModeIndex mode = 0;
+  int32_t priority = 0;
+  std::string salt;
+  bool use_prefix_cache = true;
+
+  std::vector<int32_t> tokens;  // prompt, then generated; only grows, and only when a step is accepted
+  int64_t prompt_tokens = 0;
+  int64_t max_tokens = 0;
+
+  std::vector<PageId> pages;  // page i holds positions [i * page_tokens, (i + 1) * page_tokens)
+  std::vector<uint64_t>
+      page_hashes;           // of full pages, made when first asked for; right for good, as tokens never change
+  int64_t shared_pages = 0;  // that many of the first pages are known to the prefix cache
+  int64_t computed = 0;      // positions [0, computed) are stored in pages
+
+  bool running = false;    // has pages; otherwise it waits
+  bool in_flight = false;  // part of a step that is not accepted yet
+  bool cancelled = false;  // gone for everybody, but its last step is still in flight
+
+  bool was_scheduled = false;
+  Nanoseconds added_at = 0;
+  Nanoseconds first_scheduled_at = 0;
+  int64_t ever_computed = 0;  // the furthest that `computed` ever was
+  int64_t cached_tokens = 0;
+  int64_t recomputed_tokens = 0;
+  int64_t preemptions = 0;
+  int64_t peak_pages = 0;
+
+  int64_t size() const { return static_cast<int64_t>(tokens.size()); }
+  int64_t remaining() const { return size() - computed; }
+  bool decodes() const { return remaining() == 1 && size() > prompt_tokens; }
+};
+
+// The order of the queue, and of who may take whose pages: higher priority, then older. One that was put back is older
+// than all that never ran, so it stands at the front of its priority.
+inline bool sooner(const Sequence& a, const Sequence& b) {
+  return a.priority != b.priority ? a.priority > b.priority : a.id < b.id;
+}
+
+}  // namespace halftone
