@@ -139,6 +139,18 @@ class Reader {
     return absl::OkStatus();
   }
 
+  // The space between the two pieces of a merge. Where pieces have spaces of their own, the vocabulary tells.
+  static size_t cut_of(const std::string& pair, const json& vocab) {
+    const size_t first = pair.find(' '), last = pair.rfind(' ');
+    if (first == last) return first == 0 || first + 1 == pair.size() ? std::string::npos : first;
+    if (pair.size() > 256) return std::string::npos;
+    for (size_t cut = first; cut <= last; cut = pair.find(' ', cut + 1)) {
+      const std::string left = pair.substr(0, cut), right = pair.substr(cut + 1);
+      if (vocab.contains(left) && vocab.contains(right) && vocab.contains(left + right)) return cut;
+    }
+    return std::string::npos;
+  }
+
   absl::Status read_merges(const json& model) {
     const json* merges = find(model, "merges");
     if (merges == nullptr || !merges->is_array()) return wrong("model.merges is missing or no array");
@@ -148,8 +160,8 @@ class Reader {
         continue;
       }
       const std::string pair = merge.is_string() ? merge.get<std::string>() : std::string();
-      const size_t space = pair.find(' ');
-      if (space == std::string::npos || space == 0 || space + 1 == pair.size()) {
+      const size_t space = cut_of(pair, model["vocab"]);
+      if (space == std::string::npos) {
         return wrong(absl::StrFormat("model.merges[%d]: %s is no pair of pieces", v_.merges.size(), shortened(merge)));
       }
       v_.merges.emplace_back(pair.substr(0, space), pair.substr(space + 1));
