@@ -20,7 +20,7 @@ struct LinearCall {
   Tensor x;                          // [tokens, cols]
   const float* rms_weight = nullptr; // [cols]: x is RMS-normalized first; null: taken as it is
   float rms_epsilon = 0;
-  Epilogue epilogue;
+  Epilogue epilogue = {};
   Tensor y;                          // [tokens, rows]
 };
 

@@ -54,7 +54,7 @@ class TileRun {
 int64_t tile_tokens(int64_t group) { return std::max<int64_t>(1, kTileRows / group); }
 
 int64_t scratch_floats(int64_t group, int64_t head_dim) {
-  int64_t rows = tile_tokens(group) * group;
+  int64_t rows = std::max(kTileRows, group);
   constexpr int64_t kPageTokensMax = 256;
   return 2 * rows * padded_head_dim(head_dim) + rows * kSplitPositions + head_dim * kPageTokensMax + 16;
 }

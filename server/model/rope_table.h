@@ -1,0 +1,19 @@
+// Cosines and sines of RoPE (Su et al. 2021, section 3.4), with the scalings of Llama 3.1 ("llama3") and of linear position
+// interpolation. Angles are made in double on the host. Pure functions.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "server/source/model_source.h"
+
+namespace halftone {
+
+// Radians per position of each of the head_dim / 2 pairs, scaling applied; `divisors` (the tensor rope_factors) may be empty.
+std::vector<double> rope_frequencies(const ModelConfig& config, std::span<const float> divisors);
+
+// Fills [positions][head_dim / 2].
+void fill_rope_table(std::span<const double> frequencies, int64_t positions, float* cosines, float* sines);
+
+}  // namespace halftone

@@ -1,0 +1,210 @@
+#include "server/model/weight_loader.h"
+
+#include <algorithm>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "kernels/contract/check.h"
+#include "kernels/weights/weights.h"
+
+namespace halftone {
+namespace {
+
+constexpr const char* kLayerMatrices[] = {"q", "k", "v", "o", "gate", "up", "down"};
+
+std::string layer_name(int64_t layer, std::string_view tensor) {
+  return absl::StrCat("layers.", layer, ".", std::string(tensor));
+}
+
+bool same_values(const SourceTensor& tensor, const WeightFormat& format) {
+  return format.name == "f32" || (format.name == "bf16" && tensor.type() == "BF16");
+}
+
+}  // namespace
+
+absl::Status WeightLoader::plan_matrix(const std::string& name, TensorClass tensor_class, size_t mode) {
+  const std::string& format_name = modes_[mode].format(tensor_class);
+  std::unique_ptr<Weights::Packed>& packed = weights_->packed_[{name, format_name}];
+  if (packed != nullptr) {
+    if (packed->users.back() != mode) packed->users.push_back(mode);
+    return absl::OkStatus();
+  }
+  const SourceTensor* tensor = source_.find(name);
+  HALFTONE_CHECK(tensor != nullptr);  // describe_decoder() looked
+  const WeightFormat* format = find_weight_format(format_name);
+  HALFTONE_CHECK(format != nullptr);
+  if (!device_.supports(*format)) {
+    return absl::FailedPreconditionError(absl::StrCat("device ", std::string(device_.name()), " cannot run weight format ", format_name));
+  }
+  std::optional<AffineGrid> grid = tensor->grid();
+  std::optional<PackedShape> shape;
+  if (grid) shape = format->plan_import(tensor->rows(), tensor->cols(), *grid);
+  bool import = shape.has_value();
+  if (!import) shape = format->plan(tensor->rows(), tensor->cols());
+  if (!shape) {
+    return absl::InvalidArgumentError(absl::StrCat("tensor ", name, " [", tensor->rows(), ", ", tensor->cols(),
+                                                   "] does not fit weight format ", format_name));
+  }
+  packed = std::make_unique<Weights::Packed>();
+  packed->matrix = {format, *shape, nullptr, nullptr};
+  packed->exact = import || same_values(*tensor, *format);
+  packed->users = {mode};
+  for (int64_t first = 0; first < tensor->rows(); first += kPackRows) chunks_.push_back({packed.get(), tensor, import, first});
+  return absl::OkStatus();
+}
+
+absl::Status WeightLoader::plan() {
+  for (size_t mode = 0; mode < modes_.size(); ++mode) {
+    absl::Status status = plan_matrix("embedding", TensorClass::kEmbedding, mode);
+    if (status.ok() && !decoder_.config.tied_head) status = plan_matrix("head", TensorClass::kHead, mode);
+    for (int64_t layer = 0; layer < decoder_.config.layers && status.ok(); ++layer) {
+      for (const char* matrix : kLayerMatrices) {
+        if (status.ok()) status = plan_matrix(layer_name(layer, matrix), TensorClass::kBody, mode);
+      }
+    }
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+std::string WeightLoader::owner(const Weights::Packed& packed) const {
+  return packed.users.size() == 1 ? modes_[packed.users[0]].id : std::string(packed.matrix.format->name);
+}
+
+absl::Status WeightLoader::allocate() {
+  for (auto& [key, packed] : weights_->packed_) {
+    PackedBytes bytes = packed->matrix.format->bytes(packed->matrix.shape);
+    packed->codes = device_.allocate(bytes.codes, {owner(*packed), MemoryCategory::kWeights});
+    packed->scales = device_.allocate(bytes.scales, {owner(*packed), MemoryCategory::kWeightScales});
+    if (!packed->codes || (bytes.scales > 0 && !packed->scales)) {
+      return absl::ResourceExhaustedError(absl::StrCat("no memory for ", bytes.total(), " bytes of tensor ", key.first, " in ", key.second));
+    }
+    packed->matrix.codes = packed->codes.data();
+    packed->matrix.scales = packed->scales.data();
+  }
+  return absl::OkStatus();
+}
+
+absl::Status WeightLoader::fill_chunk(const Chunk& chunk) const {
+  const PackedMatrix& matrix = chunk.packed->matrix;
+  int64_t count = std::min(kPackRows, chunk.tensor->rows() - chunk.first);
+  if (chunk.import) {
+    AffineGroupsBuffer groups;
+    absl::Status status = chunk.tensor->read_groups(chunk.first, count, groups);
+    if (!status.ok()) return status;
+    if (matrix.format->import_rows(matrix, chunk.first, groups.view)) return absl::OkStatus();
+    return absl::InvalidArgumentError(absl::StrCat("rows from ", chunk.first, " on of a ", std::string(chunk.tensor->type()),
+                                                   " tensor hold scales that are no finite halves"));
+  }
+  std::vector<float> values(static_cast<size_t>(count * chunk.tensor->cols()));
+  absl::Status status = chunk.tensor->read_rows(chunk.first, count, values);
+  if (status.ok()) matrix.format->pack_rows(matrix, chunk.first, count, values.data());
+  return status;
+}
+
+absl::Status WeightLoader::fill(int threads, const std::function<void(double)>& progress) {
+  std::atomic<size_t> next{0}, done{0};
+  std::mutex mutex;
+  absl::Status first_error;
+  auto work = [&](bool reports) {
+    while (true) {
+      size_t i = next.fetch_add(1);
+      if (i >= chunks_.size()) return;
+      absl::Status status = fill_chunk(chunks_[i]);
+      if (!status.ok()) {
+        std::lock_guard lock(mutex);
+        if (first_error.ok()) first_error = status;
+        next.store(chunks_.size());
+        return;
+      }
+      size_t finished = done.fetch_add(1) + 1;
+      if (reports && progress) progress(static_cast<double>(finished) / static_cast<double>(chunks_.size()));
+    }
+  };
+  std::vector<std::thread> helpers;
+  for (int i = 1; i < threads; ++i) helpers.emplace_back(work, false);
+  work(true);
+  for (std::thread& helper : helpers) helper.join();
+  return first_error;
+}
+
+absl::Status WeightLoader::read_vectors() {
+  for (const auto& [name, tensor] : source_.tensors) {
+    if (tensor->rows() != 1 || name == "rope_factors") continue;
+    Buffer buffer = device_.allocate(static_cast<size_t>(tensor->cols()) * sizeof(float), {"shared", MemoryCategory::kWeights});
+    if (!buffer) return absl::ResourceExhaustedError(absl::StrCat("no memory for tensor ", name));
+    absl::Status status = tensor->read_rows(0, 1, {buffer.f32(), static_cast<size_t>(tensor->cols())});
+    if (!status.ok()) return status;
+    weights_->vectors_.emplace(name, std::move(buffer));
+  }
+  return absl::OkStatus();
+}
+
+ModeWeights WeightLoader::mode_weights(size_t mode) const {
+  auto matrix = [&](const std::string& name, TensorClass tensor_class) {
+    return &weights_->packed_.at({name, modes_[mode].format(tensor_class)})->matrix;
+  };
+  auto vector = [&](const std::string& name) -> const float* {
+    auto it = weights_->vectors_.find(name);
+    return it == weights_->vectors_.end() ? nullptr : it->second.f32();
+  };
+  ModeWeights out;
+  out.embedding = matrix("embedding", TensorClass::kEmbedding);
+  out.head = decoder_.config.tied_head ? out.embedding : matrix("head", TensorClass::kHead);
+  out.final_norm = vector("final_norm");
+  for (int64_t i = 0; i < decoder_.config.layers; ++i) {
+    auto at = [&](std::string_view tensor) { return layer_name(i, tensor); };
+    LayerWeights layer{.attention_norm = vector(at("attention_norm")), .mlp_norm = vector(at("mlp_norm"))};
+    if (decoder_.qkv_bias) layer.q_bias = vector(at("q_bias")), layer.k_bias = vector(at("k_bias")), layer.v_bias = vector(at("v_bias"));
+    if (decoder_.qk_norm) layer.q_norm = vector(at("q_norm")), layer.k_norm = vector(at("k_norm"));
+    const PackedMatrix** into[] = {&layer.q, &layer.k, &layer.v, &layer.o, &layer.gate, &layer.up, &layer.down};
+    for (size_t m = 0; m < std::size(into); ++m) *into[m] = matrix(at(kLayerMatrices[m]), TensorClass::kBody);
+    out.layers.push_back(layer);
+  }
+  count(mode, &out);
+  return out;
+}
+
+void WeightLoader::count(size_t mode, ModeWeights* out) const {
+  double bytes = 0, values = 0;
+  for (const auto& [key, packed] : weights_->packed_) {
+    if (std::find(packed->users.begin(), packed->users.end(), mode) == packed->users.end()) continue;
+    PackedBytes size = packed->matrix.format->bytes(packed->matrix.shape);
+    int64_t count = packed->matrix.shape.rows * packed->matrix.shape.cols;
+    (packed->users.size() == 1 ? out->own_bytes : out->shared_bytes) += size.total();
+    bytes += static_cast<double>(size.total());
+    values += static_cast<double>(count);
+    out->exact = out->exact && packed->exact;
+    if (&packed->matrix == out->head) {
+      out->head_bytes = size.total();
+      out->head_values = count;
+    } else if (&packed->matrix != out->embedding) {
+      out->body_bytes += size.total();
+      out->body_values += count;
+    }
+  }
+  for (const auto& [name, buffer] : weights_->vectors_) {
+    out->shared_bytes += buffer.bytes();
+    out->body_bytes += buffer.bytes();
+  }
+  out->bits_per_weight = bytes * 8 / values;
+}
+
+std::unique_ptr<Weights> WeightLoader::finish() {
+  for (size_t mode = 0; mode < modes_.size(); ++mode) weights_->modes_.push_back(mode_weights(mode));
+  return std::move(weights_);
+}
+
+absl::StatusOr<std::unique_ptr<Weights>> Weights::load(const ModelSource& source, const Decoder& decoder,
+                                                       const std::vector<Mode>& modes, Device& device, int threads,
+                                                       const std::function<void(double)>& progress) {
+  WeightLoader loader(source, decoder, modes, device);
+  absl::Status status = loader.plan();
+  if (status.ok()) status = loader.allocate();
+  if (status.ok()) status = loader.fill(threads, progress);
+  if (status.ok()) status = loader.read_vectors();
+  if (!status.ok()) return status;
+  return loader.finish();
+}
+
+}  // namespace halftone

@@ -1,0 +1,72 @@
+// The weights of every mode on one device. Each (tensor, weight format) is packed once, whoever uses it; a tied head is the
+// embedding. Built once at start, read by the engine thread.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "kernels/contract/device.h"
+#include "server/model/decoder.h"
+#include "server/model/mode.h"
+
+namespace halftone {
+
+struct LayerWeights {
+  const float* attention_norm = nullptr;
+  const float* mlp_norm = nullptr;
+  const float* q_bias = nullptr;  // null: none
+  const float* k_bias = nullptr;
+  const float* v_bias = nullptr;
+  const float* q_norm = nullptr;
+  const float* k_norm = nullptr;
+  const PackedMatrix* q = nullptr;
+  const PackedMatrix* k = nullptr;
+  const PackedMatrix* v = nullptr;
+  const PackedMatrix* o = nullptr;
+  const PackedMatrix* gate = nullptr;
+  const PackedMatrix* up = nullptr;
+  const PackedMatrix* down = nullptr;
+};
+
+// What one mode's forward pass reads.
+struct ModeWeights {
+  const PackedMatrix* embedding = nullptr;
+  const PackedMatrix* head = nullptr;
+  const float* final_norm = nullptr;
+  std::vector<LayerWeights> layers;
+  // Facts for the account.
+  uint64_t own_bytes = 0, shared_bytes = 0;  // of this mode alone; of others too
+  uint64_t body_bytes = 0, head_bytes = 0;   // read in every step; read where logits are wanted
+  int64_t body_values = 0, head_values = 0;
+  double bits_per_weight = 0;                // of all matrices, scales included, a tied one once
+  bool exact = true;                         // every matrix holds the source's own values
+};
+
+class Weights {
+ public:
+  // `threads` read and pack at once, 64 rows each. `progress` hears fractions in [0, 1] from the calling thread.
+  static absl::StatusOr<std::unique_ptr<Weights>> load(const ModelSource& source, const Decoder& decoder,
+                                                       const std::vector<Mode>& modes, Device& device, int threads,
+                                                       const std::function<void(double)>& progress);
+
+  const ModeWeights& mode(size_t index) const { return modes_[index]; }
+
+ private:
+  friend class WeightLoader;
+  struct Packed {
+    PackedMatrix matrix;
+    bool exact = false;  // equal to the source's values
+    Buffer codes, scales;
+    std::vector<size_t> users;  // modes
+  };
+  std::map<std::pair<std::string, std::string>, std::unique_ptr<Packed>> packed_;  // by tensor and format
+  std::map<std::string, Buffer> vectors_;
+  std::vector<ModeWeights> modes_;
+};
+
+}  // namespace halftone
