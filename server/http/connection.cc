@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdint>
 #include <cstring>
 #include <utility>
 
@@ -13,6 +14,8 @@ namespace {
 
 constexpr std::chrono::milliseconds kLinger{100};
 constexpr size_t kLingerBytes = 65536;
+constexpr std::chrono::milliseconds kShortestPatience{10};
+constexpr std::chrono::milliseconds kLongestWait{60000};  // then the deadline is looked at again
 
 bool again(int error) { return error == EAGAIN || error == EWOULDBLOCK || error == EINTR; }
 
@@ -21,33 +24,32 @@ bool again(int error) { return error == EAGAIN || error == EWOULDBLOCK || error 
 Connection::Connection(Socket socket, int stop_fd, const HttpConfig& config, const std::atomic<int>& idle_threads)
     : socket_(std::move(socket)), stop_fd_(stop_fd), config_(config), idle_threads_(idle_threads) {}
 
-bool Connection::wait(short events, Clock::time_point deadline) const {
-  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now());
-  if (left.count() <= 0) return false;
+Connection::Wait Connection::wait(short events, Clock::time_point deadline) const {
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
   pollfd fds[2] = {{socket_.fd(), events, 0}, {stop_fd_, POLLIN, 0}};
-  const int ready = ::poll(fds, 2, static_cast<int>(left.count()) + 1);
-  if (ready < 0) return errno == EINTR;
-  return ready > 0 && fds[1].revents == 0;
+  const int count = ::poll(fds, 2, static_cast<int>(std::clamp<int64_t>(left, 0, kLongestWait.count())));
+  if (fds[1].revents != 0) return Wait::kStop;
+  return count > 0 ? Wait::kReady : Wait::kLate;
 }
 
 bool Connection::wait_to_read() const {
-  const Clock::time_point patient = start_ + std::min(config_.patience, config_.request_time);
-  if (wait(POLLIN, patient)) return true;
-  while (idle_threads_.load() > 0) {
-    const Clock::time_point end = start_ + config_.request_time;
+  const Clock::time_point end = start_ + config_.request_time;
+  Clock::time_point until = start_ + config_.patience;
+  while (true) {
+    const Wait result = wait(POLLIN, std::min(until, end));
+    if (result != Wait::kLate) return result == Wait::kReady;
     const Clock::time_point now = Clock::now();
-    if (now >= end) return false;
-    if (wait(POLLIN, std::min(end, now + config_.patience))) return true;
-    pollfd stop = {stop_fd_, POLLIN, 0};
-    if (::poll(&stop, 1, 0) != 0) return false;
+    if (now >= end || (now >= until && idle_threads_.load() == 0)) return false;
+    until = now + std::max(config_.patience, kShortestPatience);
   }
-  return false;
 }
 
 ssize_t Connection::fill() {
   while (true) {
     const size_t room = std::min(buffer_.size(), config_.max_request_bytes - received_);
-    if (room == 0 || !wait_to_read()) return -1;
+    if (room == 0) return -1;
+    too_slow_ = !wait_to_read();
+    if (too_slow_) return -1;
     const ssize_t count = ::recv(socket_.fd(), buffer_.data(), room, MSG_DONTWAIT);
     if (count < 0 && again(errno)) continue;
     if (count > 0) received_ += static_cast<size_t>(count);
@@ -74,7 +76,7 @@ ssize_t Connection::write(const char* from, size_t size) {
     const ssize_t count = ::send(socket_.fd(), from + done, size - done, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (count > 0) {
       done += static_cast<size_t>(count);
-    } else if (!again(errno) || !wait(POLLOUT, write_deadline_)) {
+    } else if (!again(errno) || Clock::now() >= write_deadline_ || wait(POLLOUT, write_deadline_) == Wait::kStop) {
       return -1;
     }
   }
@@ -82,10 +84,11 @@ ssize_t Connection::write(const char* from, size_t size) {
 }
 
 void Connection::close_gently() {
+  if (too_slow_ || write_deadline_ == Clock::time_point{}) return;  // it had its time, or was told nothing
   ::shutdown(socket_.fd(), SHUT_WR);
   const Clock::time_point deadline = Clock::now() + kLinger;
   for (size_t thrown_away = 0; thrown_away < kLingerBytes;) {
-    if (!wait(POLLIN, deadline)) return;
+    if (wait(POLLIN, deadline) != Wait::kReady) return;
     const ssize_t count = ::recv(socket_.fd(), buffer_.data(), buffer_.size(), MSG_DONTWAIT);
     if (count == 0 || (count < 0 && !again(errno))) return;
     thrown_away += static_cast<size_t>(std::max<ssize_t>(count, 0));

@@ -31,7 +31,9 @@ class Connection {
  private:
   using Clock = std::chrono::steady_clock;
 
-  bool wait(short events, Clock::time_point deadline) const;
+  enum class Wait { kReady, kLate, kStop };  // kLate: perhaps a little early
+
+  Wait wait(short events, Clock::time_point deadline) const;
   bool wait_to_read() const;
   ssize_t fill();
 
@@ -42,6 +44,7 @@ class Connection {
   Clock::time_point start_ = Clock::now();
   Clock::time_point write_deadline_ = {};  // set by the first write
   size_t received_ = 0;
+  bool too_slow_ = false;
   std::array<char, 2048> buffer_;  // bytes [first_, last_) are not taken yet
   size_t first_ = 0, last_ = 0;
 };

@@ -114,7 +114,7 @@ void publish_description(const SeriesPlace& place, const ModeDescription& descri
   const auto set = [&](const char* name, const char* help, double value) {
     gauge(place, name, help, {{"mode", mode}})->Set(value);
   };
-  set("llm_bits_per_weight", "Mean bits per weight: scales, embedding and head included.", description.bits_per_weight);
+  set("llm_weight_bitwidth", "Mean bits per weight: scales, embedding and head included.", description.bits_per_weight);
   set("llm_mode_footprint_bytes", "What this mode would need alone: weights, workspace and the arena of pages.",
       static_cast<double>(description.footprint_bytes));
   set("llm_kv_bytes_per_token", "Bytes of keys and values of one token, scales included.",

@@ -1,0 +1,91 @@
+#include "tests/server/http/raw_client.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cstdlib>
+
+namespace halftone {
+namespace {
+
+int connect_to(const sockaddr* address, socklen_t size) {
+  const int fd = ::socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd >= 0 && ::connect(fd, address, size) == 0) return fd;
+  ::close(fd);
+  return -1;
+}
+
+int connect_to_loopback(int port, bool ipv6) {
+  if (ipv6) {
+    sockaddr_in6 address = {};
+    address.sin6_family = AF_INET6;
+    address.sin6_addr = in6addr_loopback;
+    address.sin6_port = htons(static_cast<uint16_t>(port));
+    return connect_to(reinterpret_cast<const sockaddr*>(&address), sizeof(address));
+  }
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(static_cast<uint16_t>(port));
+  return connect_to(reinterpret_cast<const sockaddr*>(&address), sizeof(address));
+}
+
+}  // namespace
+
+RawClient::RawClient(int port, bool ipv6) : fd_(connect_to_loopback(port, ipv6)) {}
+
+RawClient::~RawClient() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+bool RawClient::send(std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t count = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    if (count <= 0) return false;
+    bytes.remove_prefix(static_cast<size_t>(count));
+  }
+  return true;
+}
+
+void RawClient::end_sending() { ::shutdown(fd_, SHUT_WR); }
+
+std::string RawClient::read_all(std::chrono::milliseconds time, bool* hung_up) {
+  const auto deadline = std::chrono::steady_clock::now() + time;
+  std::string result;
+  char buffer[4096];
+  if (hung_up != nullptr) *hung_up = true;
+  while (true) {
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
+    pollfd fd = {fd_, POLLIN, 0};
+    if (left <= 0 || ::poll(&fd, 1, static_cast<int>(left)) <= 0) {
+      if (hung_up != nullptr) *hung_up = false;
+      return result;
+    }
+    const ssize_t count = ::recv(fd_, buffer, sizeof(buffer), 0);
+    if (count <= 0) return result;
+    result.append(buffer, static_cast<size_t>(count));
+  }
+}
+
+Answer parse_answer(const std::string& bytes) {
+  Answer answer;
+  const size_t head = bytes.find("\r\n\r\n");
+  if (bytes.rfind("HTTP/1.1 ", 0) != 0 || head == std::string::npos) return answer;
+  answer.status = std::atoi(bytes.c_str() + 9);
+  answer.headers = bytes.substr(bytes.find("\r\n") + 2, head - bytes.find("\r\n"));
+  answer.body = bytes.substr(head + 4);
+  return answer;
+}
+
+Answer ask(int port, const std::string& method, const std::string& path, const std::string& more_headers) {
+  RawClient client(port);
+  if (!client.connected()) return {};
+  client.send(method + " " + path + " HTTP/1.1\r\nHost: localhost\r\n" + more_headers + "\r\n");
+  return parse_answer(client.read_all(std::chrono::seconds(20)));
+}
+
+}  // namespace halftone
