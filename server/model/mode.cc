@@ -48,7 +48,8 @@ absl::StatusOr<Mode> parse_mode(std::string_view id) {
 
 absl::StatusOr<std::vector<Mode>> parse_modes(std::string_view list) {
   std::vector<Mode> modes;
-  for (std::string id : absl::StrSplit(std::string(list), ',')) {
+  std::vector<std::string> ids = absl::StrSplit(std::string(list), ',');
+  for (const std::string& id : ids) {
     absl::StatusOr<Mode> mode = parse_mode(id);
     if (!mode.ok()) return mode.status();
     auto same = [&](const Mode& other) { return other.id == mode->id; };
