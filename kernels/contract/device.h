@@ -93,7 +93,7 @@ struct LogitReduction {
   const float* logits = nullptr;          // [vocabulary], raw; not changed
   int64_t vocabulary = 0;
   std::span<const LogitEdit> edits;       // penalties, biases and masks, already as final values; ascending id, each once
-  float inverse_temperature = 1;          // for edited_logsumexp
+  float inverse_temperature = 1;          // for edited_logsumexp; 0: that is not wanted
   int64_t raw_best = 0;                   // so many best raw candidates
   int64_t edited_best = 0;                // so many best candidates after the edits
   int32_t target = -1;                    // its raw logit and rank; -1: none

@@ -72,6 +72,7 @@ void reduce(const CpuOps& ops, LogitReduction& r) {
   r.raw.assign(best.begin(), best.begin() + std::min<int64_t>(r.raw_best, static_cast<int64_t>(best.size())));
   if (r.edited_best == 0) return;
   take_edits(r, std::move(best));
+  if (r.inverse_temperature == 0) return;
   if (edits == 0) {
     r.edited_logsumexp = r.inverse_temperature == 1 ? r.logsumexp : logsumexp(ops, r.logits, n, r.inverse_temperature);
     return;

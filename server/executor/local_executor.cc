@@ -1,0 +1,152 @@
+#include "server/executor/local_executor.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+#include "absl/strings/str_cat.h"
+#include "kernels/contract/check.h"
+#include "kernels/kv/kv.h"
+#include "server/executor/sampler.h"
+
+namespace halftone {
+namespace {
+
+Nanoseconds now() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+}  // namespace
+
+int64_t LocalExecutor::tokens_for(ModeIndex mode, Nanoseconds budget, int64_t, int64_t) const {
+  return std::min(costs_[static_cast<size_t>(mode)].tokens_for(budget), max_step_tokens());
+}
+
+Nanoseconds LocalExecutor::prefill_time(ModeIndex mode, int64_t tokens) const {
+  int64_t step = max_step_tokens();
+  const CostModel& cost = costs_[static_cast<size_t>(mode)];
+  return tokens / step * cost.step_time(step) + (tokens % step > 0 ? cost.step_time(tokens % step) : 0);
+}
+
+absl::Status LocalExecutor::submit(const StepInput& input) {
+  HALFTONE_CHECK(submitted_ == nullptr);
+  submitted_ = &input;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<StepOutput> LocalExecutor::wait() {
+  HALFTONE_CHECK(submitted_ != nullptr);
+  const StepInput& input = *submitted_;
+  submitted_ = nullptr;
+  Nanoseconds start = now();
+  std::vector<int32_t> tokens;
+  std::vector<AttentionSequence> sequences;
+  size_t rows = 0;
+  for (const StepSequence& s : input.sequences) {
+    sequences.push_back({static_cast<int64_t>(tokens.size()), static_cast<int64_t>(s.tokens.size()), s.first_position, s.pages});
+    tokens.insert(tokens.end(), s.tokens.begin(), s.tokens.end());
+    rows += s.rows.size();
+  }
+  ForwardBatch batch{tokens, sequences, &layouts_[static_cast<size_t>(input.kv)], arena_.data()};
+  clamped_values_ += transformer_->forward(weights_->mode(static_cast<size_t>(input.weights)), batch);
+  StepOutput output;
+  output.rows.reserve(rows);
+  run_rows(input, sequences, &output);
+  output.device_time = now() - start;
+  count_work(input, rows, &output);
+  costs_[static_cast<size_t>(input.weights)].observe(static_cast<int64_t>(tokens.size()), output.device_time);
+  return output;
+}
+
+// Rows of logits are made and reduced in pieces: never [tokens, vocabulary].
+void LocalExecutor::run_rows(const StepInput& input, const std::vector<AttentionSequence>& sequences, StepOutput* output) {
+  const ModeWeights& weights = weights_->mode(static_cast<size_t>(input.weights));
+  std::vector<const LogitRow*> rows;
+  std::vector<int64_t> tokens, positions;
+  auto flush = [&] {
+    if (rows.empty()) return;
+    reduce_rows(rows, positions, transformer_->logits(weights, tokens), output);
+    rows.clear();
+    tokens.clear();
+    positions.clear();
+  };
+  for (size_t s = 0; s < sequences.size(); ++s) {
+    for (const LogitRow& row : input.sequences[s].rows) {
+      rows.push_back(&row);
+      tokens.push_back(sequences[s].first_token + row.token);
+      positions.push_back(sequences[s].first_position + row.token);
+      if (static_cast<int64_t>(rows.size()) == transformer_->logit_rows()) flush();
+    }
+  }
+  flush();
+}
+
+void LocalExecutor::reduce_rows(std::span<const LogitRow* const> rows, std::span<const int64_t> positions, Tensor logits,
+                                StepOutput* output) {
+  std::vector<LogitReduction> reductions(rows.size());
+  std::vector<std::vector<LogitEdit>> edits(rows.size());
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const LogitRow& row = *rows[i];
+    LogitReduction& r = reductions[i];
+    r.logits = logits.f32(static_cast<int64_t>(i));
+    r.vocabulary = logits.cols;
+    r.raw_best = row.top;
+    r.target = row.target;
+    if (row.sampling == nullptr) continue;
+    edits[i] = make_edits(row, r.logits, r.vocabulary);
+    r.edits = edits[i];
+    r.inverse_temperature = inverse_temperature(*row.sampling);
+    r.edited_best = row.sampling->temperature > 0 ? std::min(kSampleCandidates, r.vocabulary) : 1;
+  }
+  device_.reduce_logits(reductions);
+  for (size_t i = 0; i < rows.size(); ++i) output->rows.push_back(pick(*rows[i], positions[i], reductions[i]));
+}
+
+RowResult LocalExecutor::pick(const LogitRow& row, int64_t position, const LogitReduction& r) const {
+  RowResult result{.logsumexp = r.logsumexp, .finite = r.finite};
+  if (!r.finite) return result;
+  for (const LogitCandidate& c : r.raw) result.top.push_back({c.id, c.logit - r.logsumexp});
+  result.token = row.target;
+  if (row.sampling != nullptr) {
+    bool complete = static_cast<int64_t>(r.edited.size()) == r.vocabulary;
+    std::optional<size_t> index = choose(*row.sampling, position, r.edited, complete, r.edited_logsumexp);
+    if (index) {
+      result.token = r.edited[*index].id;
+    } else {
+      LogitReduction whole = r;
+      whole.edited_best = r.vocabulary;
+      device_.reduce_logits({&whole, 1});
+      result.token = whole.edited[*choose(*row.sampling, position, whole.edited, true, r.edited_logsumexp)].id;
+    }
+  }
+  if (result.token < 0) return result;
+  float logit = r.logits[result.token];
+  result.logprob = logit - r.logsumexp;
+  result.rank = r.target_rank;
+  if (row.top > 0 && row.target != result.token) {
+    uint32_t greater = 0;
+    for (int64_t id = 0; id < r.vocabulary; ++id) greater += r.logits[id] > logit ? 1 : 0;
+    result.rank = greater + 1;
+  }
+  return result;
+}
+
+void LocalExecutor::count_work(const StepInput& input, size_t rows, StepOutput* output) const {
+  const ModelConfig& c = decoder_.config;
+  const ModeWeights& weights = weights_->mode(static_cast<size_t>(input.weights));
+  double tokens = 0, seen = 0, stored = 0;
+  for (const StepSequence& s : input.sequences) {
+    double n = static_cast<double>(s.tokens.size()), first = static_cast<double>(s.first_position);
+    tokens += n;
+    seen += n * first + n * (n + 1) / 2;
+    stored += first + n;  // read once for a chunk, however many tokens look at it
+  }
+  double layers = static_cast<double>(c.layers), q = static_cast<double>(c.heads * c.head_dim);
+  output->flops = 2 * tokens * static_cast<double>(weights.body_values) +
+                  2 * static_cast<double>(rows) * static_cast<double>(weights.head_values) + 4 * layers * q * seen;
+  double kv = static_cast<double>(facts_[static_cast<size_t>(input.kv)].kv_bytes_per_token);
+  output->bytes_moved = static_cast<double>(weights.body_bytes) + (rows > 0 ? static_cast<double>(weights.head_bytes) : 0) +
+                        (stored + tokens) * kv;
+}
+
+}  // namespace halftone

@@ -1,0 +1,78 @@
+// The executor on one device of this process: weights of all modes, one page arena, one transformer.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "kernels/contract/device.h"
+#include "server/executor/cost_model.h"
+#include "server/executor/executor.h"
+#include "server/model/transformer.h"
+
+namespace halftone {
+
+struct LocalExecutorOptions {
+  std::vector<Mode> modes;
+  int64_t max_context = 0;       // 0: the model's own
+  uint64_t kv_bytes = 0;         // of the page arena
+  int64_t max_step_tokens = 512;
+  int64_t logit_rows = 16;       // reduced at once
+  int threads = 1;               // that pack weights
+  std::function<void(double)> progress;
+};
+
+class LocalExecutor final : public Executor {
+ public:
+  // The device outlives the executor; the source is not needed afterwards.
+  static absl::StatusOr<std::unique_ptr<LocalExecutor>> create(const ModelSource& source, Device& device,
+                                                               const LocalExecutorOptions& options);
+
+  int64_t vocabulary() const override { return decoder_.config.vocabulary; }
+  int64_t context() const override { return context_; }
+  int64_t max_step_tokens() const override { return transformer_->max_tokens(); }
+  int64_t max_step_rows() const override { return transformer_->max_tokens(); }
+  int64_t pages() const override { return pages_; }
+  uint64_t page_bytes() const override { return page_bytes_; }
+  std::span<const ModeFacts> modes() const override { return facts_; }
+
+  int64_t tokens_for(ModeIndex mode, Nanoseconds budget, int64_t decodes, int64_t context_tokens) const override;
+  Nanoseconds prefill_time(ModeIndex mode, int64_t tokens) const override;
+
+  absl::Status submit(const StepInput& input) override;
+  absl::StatusOr<StepOutput> wait() override;
+
+  // K and V values that were beyond the range of their format and clamped, since the start.
+  int64_t clamped_values() const { return clamped_values_; }
+  const KvLayout& kv_layout(ModeIndex mode) const { return layouts_[static_cast<size_t>(mode)]; }
+
+ private:
+  LocalExecutor(const Decoder& decoder, Device& device) : decoder_(decoder), device_(device) {}
+
+  absl::Status load(const ModelSource& source, const LocalExecutorOptions& options);
+  absl::Status make_pages(const LocalExecutorOptions& options);
+  void describe(const ModelSource& source, const LocalExecutorOptions& options);
+  absl::Status warm_up();
+  void run_rows(const StepInput& input, const std::vector<AttentionSequence>& sequences, StepOutput* output);
+  void reduce_rows(std::span<const LogitRow* const> rows, std::span<const int64_t> positions, Tensor logits, StepOutput* output);
+  RowResult pick(const LogitRow& row, int64_t position, const LogitReduction& reduction) const;
+  void count_work(const StepInput& input, size_t rows, StepOutput* output) const;
+
+  Decoder decoder_;
+  Device& device_;
+  int64_t context_ = 0;
+  std::unique_ptr<Weights> weights_;
+  std::unique_ptr<Transformer> transformer_;
+  std::vector<KvLayout> layouts_;  // by mode
+  Buffer arena_;
+  int64_t pages_ = 0;
+  uint64_t page_bytes_ = 0;
+  std::vector<ModeFacts> facts_;
+  std::vector<CostModel> costs_;
+  int64_t clamped_values_ = 0;
+  const StepInput* submitted_ = nullptr;
+};
+
+}  // namespace halftone

@@ -1,0 +1,36 @@
+// Picks the next token from a row's best candidates. Host code, pure functions, any thread.
+//
+// The order of operations: penalties, biases and masks change logits ("edits"); then temperature; then top_k, top_p and min_p
+// cut the descending list, in this order, each renormalized by what the one before it left; then one draw, keyed by
+// (seed, position).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "kernels/contract/device.h"
+#include "server/executor/executor.h"
+#include "server/executor/sampling.h"
+
+namespace halftone {
+
+// So many best candidates come back with a row; the whole row is fetched only when a draw needs more.
+constexpr int64_t kSampleCandidates = 256;
+
+// The row's changed logits, ascending by id, from its raw ones.
+std::vector<LogitEdit> make_edits(const LogitRow& row, const float* logits, int64_t vocabulary);
+
+// What inverse temperature the device has to reduce with; 0 for greedy rows, which need no sum.
+float inverse_temperature(const SamplingParams& params);
+
+// Uniform in [0, 1).
+double draw(uint64_t seed, int64_t position);
+
+// The chosen candidate's index. `candidates` is descending and holds the best ones after edits, `complete` says that it is the
+// whole row; logsumexp is of the whole edited row at this temperature. Nothing: the answer lies beyond the candidates.
+std::optional<size_t> choose(const SamplingParams& params, int64_t position, std::span<const LogitCandidate> candidates,
+                             bool complete, float logsumexp);
+
+}  // namespace halftone
