@@ -14,7 +14,7 @@ StepPlan Scheduler::State::plan(ModeIndex mode, int64_t token_budget, int64_t mi
   HALFTONE_CHECK(chunks_.empty());
   StepPlan plan;
   plan.mode = mode;
-  short_of_pages_ = false;
+  short_of_pages_ = nullptr;
   modes_[mode].head_is_blocked = false;
 
   plan_decodes(mode, &plan);
@@ -59,7 +59,8 @@ void Scheduler::State::admit(ModeIndex mode, int64_t budget, Nanoseconds now, St
   while (budget > 0) {
     Sequence* candidate = queue_.first(mode);
     if (candidate == nullptr) return;
-    if (!may_start(*candidate)) {
+    // Where somebody was put back there is no room, even if the same one would now find more in the cache.
+    if (!plan->preempted.empty() || !may_start(*candidate)) {
       modes_[mode].head_is_blocked = true;
       return;
     }
@@ -72,7 +73,7 @@ void Scheduler::State::admit(ModeIndex mode, int64_t budget, Nanoseconds now, St
 }
 
 bool Scheduler::State::may_start(Sequence& candidate) {
-  if (short_of_pages_ || static_cast<int64_t>(running_.size()) >= config_.max_running) return false;
+  if (short_of_pages_ != nullptr || static_cast<int64_t>(running_.size()) >= config_.max_running) return false;
   if (stands_behind_another_mode(candidate)) return false;
   pages_.find_prefix(candidate, &prefix_);
   const int64_t needed =
@@ -117,10 +118,12 @@ void Scheduler::State::start(Sequence& sequence, Nanoseconds now) {
 bool Scheduler::State::make_room(Sequence& asker, int64_t tokens, StepPlan* plan) {
   const int64_t lacking = pages_.missing(asker, tokens);
   if (lacking == 0) return true;
-  if (short_of_pages_) return false;
+  if (short_of_pages_ != nullptr && sooner(*short_of_pages_, asker)) return false;
   if (lacking > pages_.available()) {
-    short_of_pages_ = !could_have(asker, lacking);
-    if (short_of_pages_) return false;
+    if (!could_have(asker, lacking)) {
+      short_of_pages_ = &asker;
+      return false;
+    }
     while (lacking > pages_.available()) put_back(*running_.back(), plan);
   }
   return pages_.extend(asker, tokens);

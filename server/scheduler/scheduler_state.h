@@ -73,10 +73,10 @@ class Scheduler::State {
   std::unordered_map<SequenceId, std::unique_ptr<Sequence>> sequences_;
   std::vector<Sequence*> running_;  // of all modes, the soonest first
   std::vector<Mode> modes_;
-  std::vector<Chunk> chunks_;     // of the step being planned or in flight
-  SequencePages::Prefix prefix_;  // of the candidate looked at last; kept for its memory
-  bool short_of_pages_ = false;   // in this plan somebody waits for pages: nobody after it may take any
-  uint64_t changes_ = 0;          // counts whatever could make an empty plan a full one
+  std::vector<Chunk> chunks_;                 // of the step being planned or in flight
+  SequencePages::Prefix prefix_;              // of the candidate looked at last; kept for its memory
+  const Sequence* short_of_pages_ = nullptr;  // waits for pages in this plan: nobody behind it may take any
+  uint64_t changes_ = 0;                      // counts whatever could make an empty plan a full one
   SequenceId next_id_ = 1;
 };
 
