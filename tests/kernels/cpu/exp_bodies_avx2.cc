@@ -1,0 +1,20 @@
+#include "kernels/contract/exp.h"
+#include "kernels/cpu/simd/avx2.h"
+#include "tests/kernels/cpu/exp_bodies.h"
+
+namespace halftone::test {
+namespace {
+
+void exps(const float* x, int64_t count, float* y) {
+  for (int64_t i = 0; i < count; i += Avx2::kLanes) Avx2::store(y + i, exp_ordered<Avx2>(Avx2::load(x + i)));
+}
+
+void silus(const float* x, int64_t count, float* y) {
+  for (int64_t i = 0; i < count; i += Avx2::kLanes) Avx2::store(y + i, silu_ordered<Avx2>(Avx2::load(x + i)));
+}
+
+}  // namespace
+
+ExpBodies exp_bodies_avx2() { return {exps, silus}; }
+
+}  // namespace halftone::test

@@ -1,0 +1,63 @@
+// The vector bodies of exp and silu have the scalar's bits, over floats of every exponent and the special ones.
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <vector>
+
+#include "kernels/contract/exp.h"
+#include "tests/kernels/cpu/exp_bodies.h"
+#include "tests/kernels/devices.h"
+#include "tests/kernels/same_bits.h"
+
+namespace halftone::test {
+namespace {
+
+// 4096 floats of each sign and exponent, whose mantissas end in all sorts of bits; infinities and NaNs among them.
+std::vector<float> floats_of_all_exponents() {
+  std::vector<float> floats;
+  for (uint32_t top = 0; top < 0x200; ++top) {
+    for (uint32_t i = 0; i < 4096; ++i) floats.push_back(std::bit_cast<float>(top << 23 | (i * 2053 & 0x7fffff)));
+  }
+  return floats;
+}
+
+class ExpBodyTest : public testing::TestWithParam<TestDevice> {
+ protected:
+  void SetUp() override {
+    Ledger ledger;
+    if (make_test_device(GetParam(), 1, ledger) == nullptr) {
+      if (is_required(GetParam())) FAIL() << full_name(GetParam()) << " is required and not here";
+      GTEST_SKIP() << full_name(GetParam()) << " is not on this machine";
+    }
+    ASSERT_TRUE(GetParam().isa == "avx2" || GetParam().isa == "emulated") << "no body of exp is tested for this";
+    bodies = GetParam().isa == "avx2" ? exp_bodies_avx2() : exp_bodies_emulated();
+  }
+
+  ExpBodies bodies;
+};
+
+TEST_P(ExpBodyTest, HasTheScalarsBits) {
+  const std::vector<float> x = floats_of_all_exponents();
+  std::vector<float> got(x.size()), expected;
+  bodies.exp(x.data(), static_cast<int64_t>(x.size()), got.data());
+  for (float value : x) expected.push_back(exp_ordered(value));
+  EXPECT_TRUE(same_bits(got, expected));
+}
+
+TEST_P(ExpBodyTest, SiluHasTheScalarsBitsOfFiniteFloats) {
+  std::vector<float> x;
+  for (float value : floats_of_all_exponents()) {
+    if (std::isfinite(value)) x.push_back(value);
+  }
+  x.resize(x.size() / 16 * 16);
+  std::vector<float> got(x.size()), expected;
+  bodies.silu(x.data(), static_cast<int64_t>(x.size()), got.data());
+  for (float value : x) expected.push_back(silu_ordered(value));
+  EXPECT_TRUE(same_bits(got, expected));
+}
+
+INSTANTIATE_TEST_SUITE_P(AllDevices, ExpBodyTest, testing::ValuesIn(all_test_devices()),
+                         [](const auto& info) { return info.param.name + "_" + info.param.isa; });
+
+}  // namespace
+}  // namespace halftone::test

@@ -1,0 +1,241 @@
+// Products of every weight format on every device, against the ordered reference bit for bit and against double by its
+// bound.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "kernels/reference/exact.h"
+#include "kernels/reference/operations.h"
+#include "kernels/weights/weights.h"
+#include "tests/kernels/devices.h"
+#include "tests/kernels/packed_case.h"
+#include "tests/kernels/same_bits.h"
+
+namespace halftone::test {
+namespace {
+
+struct Param {
+  TestDevice device;
+  const WeightFormat* format;
+};
+
+std::vector<Param> all_params() {
+  std::vector<Param> params;
+  for (const TestDevice& device : all_test_devices()) {
+    for (const WeightFormat* format : all_weight_formats()) params.push_back({device, format});
+  }
+  return params;
+}
+
+std::string name_of(const testing::TestParamInfo<Param>& info) {
+  return info.param.device.name + "_" + info.param.device.isa + "_" + std::string(info.param.format->name);
+}
+
+struct Shape {
+  int64_t rows, cols;
+};
+
+// One row, one column, ends of blocks and groups, whole ones, more rows than are packed at once.
+constexpr Shape kShapes[] = {{1, 1},   {1, 33},  {3, 5},    {15, 64},  {16, 32},
+                             {17, 31}, {33, 96}, {40, 100}, {64, 160}, {70, 257}};
+
+std::vector<int64_t> all_batches() {
+  std::vector<int64_t> batches;
+  for (int64_t m = 1; m <= 17; ++m) batches.push_back(m);
+  batches.push_back(33);
+  return batches;
+}
+
+enum class Kind { kPlain, kBias, kAdd, kBiasAdd, kNorm, kNormSwiglu, kSwigluAdd };
+constexpr Kind kKinds[] = {Kind::kPlain, Kind::kBias,       Kind::kAdd,      Kind::kBiasAdd,
+                           Kind::kNorm,  Kind::kNormSwiglu, Kind::kSwigluAdd};
+
+bool has_bias(Kind kind) { return kind == Kind::kBias || kind == Kind::kBiasAdd; }
+bool has_add(Kind kind) { return kind == Kind::kAdd || kind == Kind::kBiasAdd || kind == Kind::kSwigluAdd; }
+bool has_norm(Kind kind) { return kind == Kind::kNorm || kind == Kind::kNormSwiglu; }
+bool has_swiglu(Kind kind) { return kind == Kind::kNormSwiglu || kind == Kind::kSwigluAdd; }
+
+// One matrix (two for SwiGLU) with everything that a call may carry.
+class LinearCase {
+ public:
+  static std::optional<LinearCase> make(Device& device, const WeightFormat& format, Shape shape, std::mt19937& random) {
+    std::optional<PackedCase> weights = PackedCase::random(device, format, shape.rows, shape.cols, random);
+    std::optional<PackedCase> up = PackedCase::random(device, format, shape.rows, shape.cols, random);
+    if (!weights || !up) return std::nullopt;
+    LinearCase made{std::move(*weights), std::move(*up), {}, {}, {}, {}};
+    made.bias = normal_floats(random, shape.rows);
+    made.norm = normal_floats(random, shape.cols);
+    made.x = normal_floats(random, 33 * shape.cols);
+    made.y = normal_floats(random, 33 * shape.rows);
+    return made;
+  }
+
+  LinearCall call(Kind kind, Tensor inputs, Tensor outputs) const {
+    LinearCall call;
+    call.weights = &weights.matrix();
+    call.x = inputs;
+    call.y = outputs;
+    if (has_norm(kind)) {
+      call.rms_weight = norm.data();
+      call.rms_epsilon = 1e-5f;
+    }
+    if (has_bias(kind)) call.epilogue.bias = bias.data();
+    if (has_swiglu(kind)) call.epilogue.swiglu_up = &up.matrix();
+    call.epilogue.add_to_y = has_add(kind);
+    return call;
+  }
+
+  StridedMatrix inputs(int64_t tokens, int64_t gap) const {
+    return filled(x, tokens, weights.matrix().shape.cols, gap);
+  }
+  StridedMatrix outputs(int64_t tokens, int64_t gap) const {
+    return filled(y, tokens, weights.matrix().shape.rows, gap);
+  }
+
+  PackedCase weights, up;
+  std::vector<float> bias, norm, x, y;
+
+ private:
+  static StridedMatrix filled(const std::vector<float>& values, int64_t rows, int64_t cols, int64_t gap) {
+    StridedMatrix matrix(rows, cols, gap);
+    for (int64_t r = 0; r < rows; ++r) std::copy_n(values.begin() + r * cols, cols, matrix.row(r).begin());
+    return matrix;
+  }
+};
+
+class LinearTest : public OnEachDevice<Param> {
+ protected:
+  void SetUp() override {
+    start(GetParam().device);
+    if (IsSkipped() || HasFatalFailure()) return;
+    const WeightFormat& format = *GetParam().format;
+    if (!(*worker)->supports(format)) GTEST_SKIP() << "no kernel for " << format.name << " here";
+    for (Shape shape : kShapes) {
+      std::optional<LinearCase> made = LinearCase::make(**worker, format, shape, random_);
+      if (made) cases.push_back(std::move(*made));
+    }
+    ASSERT_FALSE(cases.empty()) << "no shape at all fits the format";
+  }
+
+  static std::vector<float> on(Device& device, const LinearCase& made, Kind kind, int64_t tokens, int64_t gap) {
+    StridedMatrix x = made.inputs(tokens, gap), y = made.outputs(tokens, gap);
+    const LinearCall call = made.call(kind, x.tensor(), y.tensor());
+    device.linear({&call, 1});
+    EXPECT_TRUE(y.gaps_are_untouched());
+    EXPECT_TRUE(same_bits(x.dense(), made.inputs(tokens, 0).dense())) << "x was changed";
+    return y.dense();
+  }
+
+  static std::vector<float> in_reference(const LinearCase& made, Kind kind, int64_t tokens) {
+    StridedMatrix x = made.inputs(tokens, 0), y = made.outputs(tokens, 0);
+    reference::linear(made.call(kind, x.tensor(), y.tensor()));
+    return y.dense();
+  }
+
+  std::vector<LinearCase> cases;
+
+ private:
+  std::mt19937 random_{7};
+};
+
+std::string where(const LinearCase& made, Kind kind, int64_t tokens) {
+  const PackedShape& shape = made.weights.matrix().shape;
+  return std::to_string(shape.rows) + " x " + std::to_string(shape.cols) + ", kind " +
+         std::to_string(static_cast<int>(kind)) + ", " + std::to_string(tokens) + " tokens";
+}
+
+TEST_P(LinearTest, HasTheBitsOfTheReferenceForEveryBatch) {
+  for (const LinearCase& made : cases) {
+    const std::vector<float> expected = in_reference(made, Kind::kPlain, 33);
+    for (int64_t tokens : all_batches()) {
+      const std::span<const float> rows(expected.data(),
+                                        static_cast<size_t>(tokens * made.weights.matrix().shape.rows));
+      EXPECT_TRUE(same_bits(on(**worker, made, Kind::kPlain, tokens, 0), rows)) << where(made, Kind::kPlain, tokens);
+    }
+  }
+}
+
+TEST_P(LinearTest, HasTheBitsOfTheReferenceForEverythingThatIsFused) {
+  for (const LinearCase& made : cases) {
+    for (Kind kind : kKinds) {
+      for (int64_t tokens : {1, 6, 7, 19}) {
+        const std::vector<float> expected = in_reference(made, kind, tokens);
+        EXPECT_TRUE(same_bits(on(**worker, made, kind, tokens, 3), expected)) << where(made, kind, tokens);
+      }
+    }
+  }
+}
+
+TEST_P(LinearTest, LiesWithinTheBoundOfDouble) {
+  for (const LinearCase& made : cases) {
+    for (Kind kind : kKinds) {
+      StridedMatrix x = made.inputs(8, 0), y = made.outputs(8, 0);
+      const std::vector<reference::Bounded> exact = reference::exact_linear(made.call(kind, x.tensor(), y.tensor()));
+      EXPECT_TRUE(within_bounds(on(**worker, made, kind, 8, 0), exact)) << where(made, kind, 8);
+    }
+  }
+}
+
+TEST_P(LinearTest, DoesNotDependOnTheNumberOfThreads) {
+  for (int threads : {1, 3}) {
+    const Worker other(GetParam().device, threads);
+    for (const LinearCase& made : cases) {
+      for (int64_t tokens : {1, 17}) {
+        EXPECT_TRUE(
+            same_bits(on(*other, made, Kind::kNormSwiglu, tokens, 0), on(**worker, made, Kind::kNormSwiglu, tokens, 0)))
+            << where(made, Kind::kNormSwiglu, tokens) << ", " << threads << " threads";
+      }
+    }
+  }
+}
+
+// q, k and v of one normalized x: three matrices of different heights as one piece of work.
+TEST_P(LinearTest, ProductsOfOneInputAreTheSameTogetherAsAlone) {
+  std::mt19937 random(11);
+  std::vector<LinearCase> parts;
+  for (int64_t rows : {48, 17, 16}) {
+    std::optional<LinearCase> made = LinearCase::make(**worker, *GetParam().format, {rows, 64}, random);
+    if (!made) GTEST_SKIP() << "the format can't hold these shapes";
+    parts.push_back(std::move(*made));
+  }
+  for (int64_t tokens : {1, 5, 12}) {
+    StridedMatrix x = parts[0].inputs(tokens, 0);
+    std::vector<StridedMatrix> outputs;
+    std::vector<LinearCall> calls;
+    for (const LinearCase& part : parts) outputs.push_back(part.outputs(tokens, 0));
+    for (size_t i = 0; i < parts.size(); ++i) {
+      calls.push_back(parts[i].call(Kind::kBias, x.tensor(), outputs[i].tensor()));
+      calls.back().rms_weight = parts[0].norm.data();
+    }
+    (*worker)->linear(calls);
+    for (size_t i = 0; i < parts.size(); ++i) {
+      const std::vector<float> together = outputs[i].dense();
+      reference::linear(calls[i]);
+      EXPECT_TRUE(same_bits(together, outputs[i].dense())) << "part " << i << ", " << tokens << " tokens";
+    }
+  }
+}
+
+TEST_P(LinearTest, EmbeddingIsARowOfWhatIsUnpacked) {
+  for (const LinearCase& made : cases) {
+    const PackedShape& shape = made.weights.matrix().shape;
+    const std::vector<float> all = made.weights.unpacked();
+    const std::vector<int32_t> tokens = {static_cast<int32_t>(shape.rows - 1), 0, static_cast<int32_t>(shape.rows / 2)};
+    StridedMatrix y(3, shape.cols, 2);
+    (*worker)->embed({&made.weights.matrix(), tokens, y.tensor()});
+    EXPECT_TRUE(y.gaps_are_untouched());
+    for (int64_t t = 0; t < 3; ++t) {
+      const std::span<const float> expected(&all[static_cast<size_t>(tokens[static_cast<size_t>(t)] * shape.cols)],
+                                            static_cast<size_t>(shape.cols));
+      EXPECT_TRUE(same_bits(y.row(t), expected));
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(AllFormats, LinearTest, testing::ValuesIn(all_params()), name_of);
+
+}  // namespace
+}  // namespace halftone::test

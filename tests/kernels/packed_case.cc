@@ -1,0 +1,41 @@
+#include "tests/kernels/packed_case.h"
+
+#include <algorithm>
+
+#include "tests/kernels/same_bits.h"
+
+namespace halftone::test {
+
+PackedCase::PackedCase(Device& device, const WeightFormat& format, const PackedShape& shape) {
+  const PackedBytes bytes = format.bytes(shape);
+  codes_ = device.allocate(bytes.codes, {"test", MemoryCategory::kWeights});
+  scales_ = device.allocate(bytes.scales, {"test", MemoryCategory::kWeightScales});
+  matrix_ = {&format, shape, codes_.data(), scales_.data()};
+}
+
+void PackedCase::pack(const std::vector<float>& values) {
+  const int64_t rows = matrix_.shape.rows, cols = matrix_.shape.cols;
+  for (int64_t first = 0; first < rows; first += kPackRows) {
+    matrix_.format->pack_rows(matrix_, first, std::min(kPackRows, rows - first),
+                              &values[static_cast<size_t>(first * cols)]);
+  }
+}
+
+std::vector<float> PackedCase::unpacked() const {
+  std::vector<float> values(static_cast<size_t>(matrix_.shape.rows * matrix_.shape.cols));
+  matrix_.format->unpack_rows(matrix_, 0, matrix_.shape.rows, values.data());
+  return values;
+}
+
+std::optional<PackedCase> PackedCase::random(Device& device, const WeightFormat& format, int64_t rows, int64_t cols,
+                                             std::mt19937& random) {
+  const std::optional<PackedShape> shape = format.plan(rows, cols);
+  if (!shape) return std::nullopt;
+  std::vector<float> values = normal_floats(random, rows * cols, 0.05f);
+  for (size_t i = 0; i < values.size(); i += 41) values[i] *= 8;
+  PackedCase packed(device, format, *shape);
+  packed.pack(values);
+  return packed;
+}
+
+}  // namespace halftone::test
