@@ -1,5 +1,5 @@
-// The engine: one thread, one loop. Takes requests from a bounded queue, lets the scheduler plan and the executor compute,
-// turns tokens into text and hands deltas to a delivery thread; it never calls gRPC itself.
+// The engine: one thread, one loop. Takes requests from a bounded queue, lets the scheduler plan and the executor
+// compute, turns tokens into text and hands deltas to a delivery thread; it never calls gRPC itself.
 //
 // submit(), load() and drain() may be called from any thread; everything else happens on the engine's own thread.
 #pragma once
@@ -22,10 +22,10 @@
 namespace halftone {
 
 struct EngineConfig {
-  Nanoseconds step_budget = 50'000'000;            // of one step
-  Nanoseconds modes_budget = 200'000'000;          // shared by all modes that have work
-  int64_t min_prompt_tokens = 16;                  // of a step, where a prompt waits
-  Nanoseconds stall_limit = 60'000'000'000;        // a reader that takes nothing for so long ends RESOURCE_EXHAUSTED
+  Nanoseconds step_budget = 50'000'000;      // of one step
+  Nanoseconds modes_budget = 200'000'000;    // shared by all modes that have work
+  int64_t min_prompt_tokens = 16;            // of a step, where a prompt waits
+  Nanoseconds stall_limit = 60'000'000'000;  // a reader that takes nothing for so long ends RESOURCE_EXHAUSTED
   int64_t max_running = 64;
   bool prefix_cache = true;
   Limits limits;

@@ -13,10 +13,10 @@ namespace halftone {
 
 // Everything that bounds a request, in one table; GetServerInfo publishes it.
 struct Limits {
-  uint32_t max_context_tokens = 0;   // min(the model's context, --max-context)
-  uint32_t max_new_tokens = 0;       // the context
+  uint32_t max_context_tokens = 0;  // min(the model's context, --max-context)
+  uint32_t max_new_tokens = 0;      // the context
   uint32_t max_stop_strings = 16;
-  uint32_t max_stop_bytes = 256;     // of one stop string
+  uint32_t max_stop_bytes = 256;  // of one stop string
   uint32_t max_stop_token_ids = 64;
   uint32_t max_logprobs = 20;
   uint32_t max_logit_bias = 512;
@@ -39,21 +39,22 @@ struct Request {
   Kind kind = Kind::kGenerate;
   std::string id;
   ModeIndex mode = 0;
-  std::vector<int32_t> prompt;      // not empty
+  std::vector<int32_t> prompt;  // not empty
   SamplingParams sampling;
-  // Stopping. max_new_tokens: given, or the default with max_new_tokens_given false (then CONTEXT_LIMIT may come first).
+  // Stopping. max_new_tokens: given, or the default with max_new_tokens_given false (then CONTEXT_LIMIT may come
+  // first).
   uint32_t max_new_tokens = 256;
   bool max_new_tokens_given = false;
   uint32_t min_new_tokens = 0;
   std::vector<std::string> stop;
   std::vector<int32_t> stop_token_ids;
   bool ignore_eos = false;
-  std::optional<Nanoseconds> max_time;        // from arrival; then the text so far and TIME_LIMIT
+  std::optional<Nanoseconds> max_time;  // from arrival; then the text so far and TIME_LIMIT
   // Output.
-  uint32_t logprobs = 0;                      // 0: off; n: the chosen token and the n best
+  uint32_t logprobs = 0;  // 0: off; n: the chosen token and the n best
   uint32_t prompt_logprobs = 0;
-  uint32_t score_top = 0;                     // kScore: candidates per token
-  uint32_t first_scored = 1;                  // kScore: tokens before this one get no score; at least 1
+  uint32_t score_top = 0;     // kScore: candidates per token
+  uint32_t first_scored = 1;  // kScore: tokens before this one get no score; at least 1
   // Scheduling.
   int32_t priority = 0;
   std::optional<Nanoseconds> max_queue_time;  // then DEADLINE_EXCEEDED

@@ -1,0 +1,26 @@
+#include "server/engine/engine.h"
+
+#include <utility>
+
+#include "server/engine/loop.h"
+
+namespace halftone {
+
+Engine::Engine(EngineConfig config, Executor& executor, const Tokenizer& tokenizer, Metrics& metrics,
+               std::function<Nanoseconds()> clock)
+    : loop_(std::make_unique<Loop>(std::move(config), executor, tokenizer, metrics, std::move(clock))) {}
+
+Engine::~Engine() = default;
+
+void Engine::start() { loop_->start(); }
+
+std::shared_ptr<OutputStream> Engine::submit(Request request, Refusal* refusal) {
+  return loop_->submit(std::move(request), refusal);
+}
+
+EngineLoad Engine::load() const { return loop_->admission().load(); }
+void Engine::drain(Nanoseconds deadline) { loop_->admission().drain(deadline); }
+bool Engine::draining() const { return loop_->admission().draining(); }
+void Engine::on_fatal(std::function<void(absl::Status)> callback) { loop_->on_fatal(std::move(callback)); }
+
+}  // namespace halftone
