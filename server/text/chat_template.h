@@ -1,5 +1,5 @@
 // Chat messages to the text that a checkpoint was trained on. Templates are not interpreted: the known ones are
-// recognised from their Jinja text and rendered by code of ours, character by character as the template itself would.
+// recognised by the shape of their Jinja text, and code of ours writes, character by character, what they would.
 // Immutable; any thread.
 #pragma once
 
@@ -13,23 +13,11 @@
 namespace halftone {
 
 struct ChatMessage {
-  std::string role;     // "system", "user", "assistant"
+  std::string role;     // "system", "user" or "assistant"
   std::string content;  // UTF-8
 };
 
-// What a template writes around the messages; recognise() finds it out. Plain value.
-struct ChatStyle {
-  enum class Family { kChatml, kLlama2, kLlama3, kMistral, kZephyr };
-  Family family = Family::kChatml;
-  std::string default_system;  // written where the first message is no system message; empty: nothing
-  bool begins_with_bos = false;
-  bool always_prompts = false;    // the generation prompt is written whether asked for or not
-  bool trims = false;             // white space around a message's content goes away
-  bool last_end_of_text = false;  // EOS after a last assistant message, where no generation prompt follows
-  std::string before_user = "[INST] ", after_user = " [/INST]";  // kLlama2, kMistral
-  std::string before_answer = "", after_answer = "";             // kLlama2, kMistral; EOS stands between
-  bool takes_system = true;
-};
+struct ChatStyle;
 
 class ChatTemplate {
  public:
@@ -46,9 +34,14 @@ class ChatTemplate {
   absl::StatusOr<std::string> render_text(const std::vector<ChatMessage>& messages, bool add_generation_prompt) const;
 
  private:
-  ChatStyle style_;
-  std::string bos_, eos_;
+  ChatTemplate(const ChatStyle& style, std::string default_system, std::string bos, std::string eos);
+  const ChatStyle* style_;  // a row of the written list of known templates
+  std::string default_system_, bos_, eos_;
 };
+
+// For ChatTemplate::recognise: the texts of BOS and of the checkpoint's own EOS, empty where it has none.
+std::string bos_text(const Tokenizer& tokenizer);
+std::string eos_text(const Tokenizer& tokenizer);
 
 // Tokens of a rendered chat. No BOS beyond what the template itself writes.
 absl::StatusOr<std::vector<TokenId>> encode_chat(const Tokenizer& tokenizer, const ChatTemplate& chat,
