@@ -1,0 +1,295 @@
+#include "server/source/gguf_model.h"
+
+#include <cmath>
+#include <numbers>
+
+#include "tests/server/source/source_testing.h"
+#include "tests/support/checkpoint_writer.h"
+
+namespace halftone {
+namespace {
+
+using testing::HasSubstr;
+
+class GgufModel : public testing::Test {
+ protected:
+  absl::StatusOr<ModelSource> open(const GgufBytes& gguf) {
+    write_test_file(path_, gguf.bytes());
+    return open_model(path_);
+  }
+  absl::StatusOr<ModelSource> open(const TinyCheckpoint& tiny) { return open(tiny_gguf(tiny)); }
+
+  TestDirectory directory_;
+  std::string path_ = directory_.file("model.gguf");
+};
+
+TEST_F(GgufModel, EveryFamilyComesBackAsItWasWritten) {
+  for (const char* architecture : {"llama", "mistral", "qwen2", "qwen3"}) {
+    SCOPED_TRACE(architecture);
+    TinyCheckpoint tiny;
+    tiny.config = tiny_config(architecture);
+    tiny.config.tied_head = std::string(architecture) != "qwen2";
+    tiny.config.sliding_window = std::string(architecture) == "mistral" ? 7 : 0;
+    absl::StatusOr<ModelSource> source = open(tiny);
+    ASSERT_TRUE(source.ok()) << source.status();
+    expect_same_config(source->config, tiny.config);
+    EXPECT_EQ(source->config.context, tiny.config.context);
+    EXPECT_EQ(source->format, "gguf/F32");
+    EXPECT_EQ(source->bits_per_weight, 32);
+    const std::vector<TinyTensor> tensors = tiny_tensors(tiny);
+    EXPECT_EQ(source->tensors.size(), tensors.size());
+    for (const TinyTensor& tensor : tensors) {
+      const SourceTensor* found = source->find(tensor.name);
+      ASSERT_NE(found, nullptr) << tensor.name;
+      EXPECT_EQ(found->rows(), tensor.rows);
+      EXPECT_EQ(found->cols(), tensor.cols);
+      EXPECT_EQ(read_all(*found), tensor.values) << tensor.name;
+    }
+  }
+}
+
+TEST_F(GgufModel, QuantizedTensorsGiveTheirCodesRowByRowInRotateHalfOrder) {
+  for (const char* type : {"Q4_0", "Q4_1", "Q8_0"}) {
+    SCOPED_TRACE(type);
+    TinyCheckpoint tiny;
+    tiny.body_type = type;
+    tiny.embedding_type = "Q8_0";
+    absl::StatusOr<ModelSource> source = open(tiny);
+    ASSERT_TRUE(source.ok()) << source.status();
+    EXPECT_EQ(source->format, std::string("gguf/") + type);
+    for (const char* name : {"embedding", "layers.0.q", "layers.1.k", "layers.1.down"}) {
+      const SourceTensor& tensor = *source->find(name);
+      ASSERT_TRUE(tensor.grid().has_value());
+      const std::vector<float> values = read_all(tensor);
+      const int64_t first = 3, count = tensor.rows() - 5, groups = tensor.cols() / 32;
+      AffineGroupsBuffer buffer;
+      ASSERT_TRUE(tensor.read_groups(first, count, buffer).ok());
+      EXPECT_EQ(buffer.view.rows, count);
+      EXPECT_EQ(buffer.view.cols, tensor.cols());
+      EXPECT_EQ(buffer.view.grid, *tensor.grid());
+      EXPECT_TRUE(buffer.view.input_order.empty());
+      for (int64_t r = 0; r < count; ++r) {
+        for (int64_t c = 0; c < tensor.cols(); ++c) {
+          const size_t group = static_cast<size_t>(r * groups + c / 32);
+          const float value = buffer.view.scale[group] * buffer.view.codes[static_cast<size_t>(r * tensor.cols() + c)] +
+                              buffer.view.minimum[group];
+          ASSERT_EQ(value, values[static_cast<size_t>((first + r) * tensor.cols() + c)])
+              << name << " " << r << " " << c;
+        }
+      }
+    }
+    EXPECT_FALSE(source->find("final_norm")->grid().has_value());
+  }
+}
+
+TEST_F(GgufModel, QuantizedValuesLieNearTheOnesThatWereWritten) {
+  TinyCheckpoint tiny;
+  tiny.body_type = "Q8_0";
+  absl::StatusOr<ModelSource> source = open(tiny);
+  ASSERT_TRUE(source.ok()) << source.status();
+  for (const TinyTensor& tensor : tiny_tensors(tiny)) {
+    const std::vector<float> values = read_all(*source->find(tensor.name));
+    for (size_t i = 0; i < values.size(); ++i)
+      ASSERT_NEAR(values[i], tensor.values[i], 0.01) << tensor.name << " " << i;
+  }
+}
+
+TEST_F(GgufModel, Llama3ScalingIsTheTensorOfFactors) {
+  TinyCheckpoint tiny;
+  tiny.config.rope_scaling = {RopeScaling::Kind::kLlama3, 8, 1, 4, 64};
+  absl::StatusOr<ModelSource> source = open(tiny);
+  ASSERT_TRUE(source.ok()) << source.status();
+  EXPECT_EQ(source->config.rope_scaling.kind, RopeScaling::Kind::kNone);
+  const SourceTensor* factors = source->find("rope_factors");
+  ASSERT_NE(factors, nullptr);
+  const std::vector<float> values = read_all(*factors);
+  ASSERT_EQ(values.size(), 8u);
+  EXPECT_EQ(values.front(), 1.0f) << "short wavelengths stay";
+  EXPECT_EQ(values.back(), 8.0f) << "long ones are stretched by the whole factor";
+  for (size_t i = 1; i < values.size(); ++i) EXPECT_GE(values[i], values[i - 1]);
+}
+
+TEST_F(GgufModel, LinearScalingIsRead) {
+  TinyCheckpoint tiny;
+  tiny.config.rope_scaling = {RopeScaling::Kind::kLinear, 4};
+  absl::StatusOr<ModelSource> source = open(tiny);
+  ASSERT_TRUE(source.ok()) << source.status();
+  EXPECT_EQ(source->config.rope_scaling.kind, RopeScaling::Kind::kLinear);
+  EXPECT_EQ(source->config.rope_scaling.factor, 4);
+}
+
+TEST_F(GgufModel, AHeadThatRepeatsTheEmbeddingIsTied) {
+  TinyCheckpoint tiny;
+  GgufBytes gguf = tiny_gguf(tiny);
+  const TinyTensor embedding = tiny_tensors(tiny).front();
+  const std::string_view bytes(reinterpret_cast<const char*>(embedding.values.data()), embedding.values.size() * 4);
+  gguf.tensor("output.weight", {64, 320}, 0, bytes);
+  absl::StatusOr<ModelSource> source = open(gguf);
+  ASSERT_TRUE(source.ok()) << source.status();
+  EXPECT_TRUE(source->config.tied_head);
+  EXPECT_EQ(source->find("head"), nullptr);
+}
+
+TEST_F(GgufModel, SamplingAdviceAndVocabularyAreRead) {
+  TinyCheckpoint tiny;
+  tiny.generation = {0.25f, 0.9f, 1.125f, 40};
+  absl::StatusOr<ModelSource> source = open(tiny);
+  ASSERT_TRUE(source.ok()) << source.status();
+  EXPECT_EQ(source->generation.temperature, 0.25f);
+  EXPECT_EQ(source->generation.top_p, 0.9f);
+  EXPECT_EQ(source->generation.repetition_penalty, 1.125f);
+  EXPECT_EQ(source->generation.top_k, 40);
+  EXPECT_EQ(source->vocabulary.pieces, tiny_vocabulary(320).pieces);
+  EXPECT_EQ(source->vocabulary.merges, tiny_vocabulary(320).merges);
+  EXPECT_EQ(source->vocabulary.eos, std::vector<TokenId>{2});
+  EXPECT_EQ(source->chat_template, tiny_chat_template());
+  EXPECT_EQ(source->config.name, "tiny");
+}
+
+TEST_F(GgufModel, TheDigestChangesWithOneWeightAndWithNothingElse) {
+  TinyCheckpoint tiny;
+  absl::StatusOr<ModelSource> first = open(tiny), again = open(tiny);
+  tiny.config.rope_theta = 20000;
+  absl::StatusOr<ModelSource> turned = open(tiny);
+  tiny.config.rope_theta = 10000;
+  tiny.seed = 2;
+  absl::StatusOr<ModelSource> other = open(tiny);
+  EXPECT_EQ(first->digest.size(), 7 + 64u);
+  EXPECT_EQ(first->digest.substr(0, 7), "sha256:");
+  EXPECT_EQ(first->digest, again->digest);
+  EXPECT_NE(first->digest, other->digest);
+  EXPECT_NE(first->digest, turned->digest);
+
+  tiny.seed = 1;
+  std::string bytes = tiny_gguf(tiny).bytes();
+  bytes.back() ^= 1;
+  write_test_file(path_, bytes);
+  EXPECT_NE(open_model(path_)->digest, first->digest);
+}
+
+TEST_F(GgufModel, MappedBytesAreTheFile) {
+  absl::StatusOr<ModelSource> source = open(TinyCheckpoint{});
+  ASSERT_TRUE(source.ok()) << source.status();
+  EXPECT_EQ(source->mapped_bytes, tiny_gguf(TinyCheckpoint{}).bytes().size());
+  EXPECT_EQ(source->files->mapped_bytes(), source->mapped_bytes);
+  EXPECT_LE(source->files->resident_bytes(), source->mapped_bytes);
+  const std::vector<float> before = read_all(*source->find("layers.1.down"));
+  source->files->drop_pages();
+  EXPECT_EQ(read_all(*source->find("layers.1.down")), before);
+}
+
+TEST_F(GgufModel, AnUnknownFamilyIsNamedAndLeftToTheCaller) {
+  GgufBytes gguf;
+  gguf.key_text("general.architecture", "mamba");
+  gguf.tensor("something.weight", {8}, 0, std::string(32, '\0'));
+  absl::StatusOr<ModelSource> source = open(gguf);
+  ASSERT_TRUE(source.ok()) << source.status();
+  EXPECT_EQ(source->config.architecture, "mamba");
+  EXPECT_EQ(source->config.name, "model");
+  EXPECT_TRUE(source->tensors.empty());
+}
+
+TEST_F(GgufModel, NumbersThatAreNoneAreNamedWhenTheyAreRead) {
+  TinyCheckpoint tiny;
+  tiny.body_type = "Q4_1";
+  std::string bytes = tiny_gguf(tiny).bytes();
+  // The first block's scale of the last matrix: layers.1.down is the last tensor.
+  const size_t last = bytes.size() - 64 * 96 / 32 * 20;
+  bytes[last] = 0;
+  bytes[last + 1] = 0x7c;  // infinity
+  write_test_file(path_, bytes);
+  absl::StatusOr<ModelSource> source = open_model(path_);
+  ASSERT_TRUE(source.ok()) << source.status();
+  const SourceTensor& down = *source->find("layers.1.down");
+  std::vector<float> row(96);
+  AffineGroupsBuffer buffer;
+  for (const absl::Status& status : {down.read_rows(0, 1, row), down.read_groups(0, 1, buffer)}) {
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_THAT(std::string(status.message()), HasSubstr(path_ + ": tensor blk.1.ffn_down.weight: "));
+    EXPECT_THAT(std::string(status.message()), HasSubstr("0 of row 0 is not finite"));
+  }
+  EXPECT_TRUE(down.read_rows(1, 1, row).ok());
+}
+
+struct BadModel {
+  const char* what;
+  std::function<void(TinyCheckpoint&)> change;
+  std::function<void(GgufBytes&)> spoil;
+  const char* expected;
+};
+
+TEST_F(GgufModel, WhatDoesNotFitTogetherIsNamed) {
+  auto nothing = [](TinyCheckpoint&) {};
+  auto well = [](GgufBytes&) {};
+  const BadModel cases[] = {
+      {"heads", [](TinyCheckpoint& t) { t.config.heads = 3; }, well, "3 heads, expected a multiple of the 2 KV heads"},
+      {"odd head", [](TinyCheckpoint& t) { t.config.head_dim = 15; }, well, "head size 15, expected an even number"},
+      {"epsilon", [](TinyCheckpoint& t) { t.config.rms_epsilon = NAN; }, well, "rms epsilon = nan"},
+      {"theta", [](TinyCheckpoint& t) { t.config.rope_theta = INFINITY; }, well, "rope theta = inf"},
+      {"negative theta", [](TinyCheckpoint& t) { t.config.rope_theta = -1; }, well, "rope theta = -1"},
+      {"factor",
+       [](TinyCheckpoint& t) {
+         t.config.rope_scaling = {RopeScaling::Kind::kLinear, 0};
+       },
+       well, "rope scaling factor = 0"},
+      {"context", [](TinyCheckpoint& t) { t.config.context = 0; }, well, "context length = 0"},
+      {"factors",
+       [](TinyCheckpoint& t) {
+         t.config.rope_scaling = {RopeScaling::Kind::kLlama3, -8, 1, 4, 64};
+       },
+       well, "tensor rope_freqs.weight holds -"},
+      {"unknown tensor", nothing, [](GgufBytes& g) { g.tensor("blk.0.attn_output.bias", {8}, 0, std::string(32, 0)); },
+       "tensor blk.0.attn_output.bias belongs to no llama model that we know"},
+      {"layer too many", nothing, [](GgufBytes& g) { g.tensor("blk.2.attn_q.weight", {8}, 0, std::string(32, 0)); },
+       "tensor blk.2.attn_q.weight: the model has 2 layers"},
+      {"odd spelling", nothing, [](GgufBytes& g) { g.tensor("blk.01.attn_q.weight", {8}, 0, std::string(32, 0)); },
+       "tensor blk.01.attn_q.weight belongs to no"},
+      {"wrong shape", nothing,
+       [](GgufBytes& g) {
+         g.tensor("output.weight", {32, 320}, 0, std::string(40960, 1));
+       },
+       "tensor output.weight is [320, 32], expected [320, 64]"},
+      {"wrong vector", nothing, [](GgufBytes& g) { g.tensor("rope_freqs.weight", {9}, 0, std::string(36, 1)); },
+       "tensor rope_freqs.weight is [9], expected [8]"},
+      {"yarn", nothing, [](GgufBytes& g) { g.key_text("llama.rope.scaling.type", "yarn"); }, "rope scaling \"yarn\""},
+      {"no factor", nothing, [](GgufBytes& g) { g.key_text("llama.rope.scaling.type", "linear"); },
+       "llama.rope.scaling.factor is missing, expected a number"},
+      {"window", nothing, [](GgufBytes& g) { g.key_text("llama.attention.sliding_window", "7"); },
+       "llama.attention.sliding_window has another type, expected an integer"},
+  };
+  for (const BadModel& bad : cases) {
+    TinyCheckpoint tiny;
+    bad.change(tiny);
+    GgufBytes gguf = tiny_gguf(tiny);
+    bad.spoil(gguf);
+    absl::StatusOr<ModelSource> source = open(gguf);
+    ASSERT_FALSE(source.ok()) << bad.what;
+    EXPECT_THAT(std::string(source.status().message()), HasSubstr(bad.expected)) << bad.what;
+    EXPECT_THAT(std::string(source.status().message()), HasSubstr(path_)) << bad.what;
+  }
+}
+
+TEST_F(GgufModel, WhatIsMissingIsNamed) {
+  GgufBytes empty;
+  EXPECT_THAT(std::string(open(empty).status().message()), HasSubstr("general.architecture is missing"));
+  GgufBytes bare;
+  bare.key_text("general.architecture", "llama");
+  bare.tensor("token_embd.weight", {4, 4}, 0, std::string(64, '\0'));
+  EXPECT_THAT(std::string(open(bare).status().message()),
+              HasSubstr("llama.block_count is missing, expected an integer"));
+
+  GgufBytes gguf;
+  gguf.key_text("general.architecture", "llama");
+  EXPECT_THAT(std::string(open(gguf).status().message()), HasSubstr("tensor token_embd.weight is missing"));
+}
+
+TEST_F(GgufModel, FilesThatCannotBeOpenedAreNamed) {
+  EXPECT_EQ(open_model(directory_.file("none.gguf")).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(std::string(open_model(directory_.file("none.gguf")).status().message()), HasSubstr("none.gguf"));
+  write_test_file(path_, "");
+  EXPECT_THAT(std::string(open_model(path_).status().message()), HasSubstr("the file is empty"));
+  EXPECT_THAT(std::string(open_model("/dev/null").status().message()), HasSubstr("not a regular file"));
+}
+
+}  // namespace
+}  // namespace halftone
