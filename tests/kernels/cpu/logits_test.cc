@@ -136,6 +136,24 @@ TEST_P(LogitsTest, EverythingButOneMaskedLeavesThatOne) {
   EXPECT_EQ(row.edited_logsumexp, logits[42]);
 }
 
+TEST_P(LogitsTest, AnInfinitelySmallLogitIsNoCandidateUnlessItIsAnEdit) {
+  std::vector<float> logits(40, -kInfinity);
+  logits[3] = 1;
+  logits[30] = 2;
+  const std::vector<LogitEdit> edits = {{3, -kInfinity}, {7, 0.5f}, {39, -kInfinity}};
+  LogitReduction row;
+  row.logits = logits.data();
+  row.vocabulary = 40;
+  row.edits = edits;
+  row.raw_best = 10;
+  row.edited_best = 10;
+  expect_reference(row);
+  reduce(row);
+  EXPECT_TRUE(row.finite);
+  expect_same(row.raw, {{30, 2.0f}, {3, 1.0f}});
+  expect_same(row.edited, {{30, 2.0f}, {7, 0.5f}, {3, -kInfinity}, {39, -kInfinity}});
+}
+
 TEST_P(LogitsTest, SaysWhenARowIsNotFinite) {
   std::mt19937 random(5);
   const std::vector<float> logits = normal_floats(random, 200, 3);
