@@ -91,7 +91,7 @@ void Metrics::Series::start_requests_at_zero(const std::string& mode) {
   for (std::string_view reason : kRejectReasons) rejected.Add(rejection_labels(mode, reason));
 }
 
-Metrics::Metrics(std::string model, std::vector<ModeDescription> modes)
+Metrics::Metrics(const std::string& model, std::vector<ModeDescription> modes)
     : series_(std::make_shared<Series>(model)), descriptions_(std::move(modes)) {
   Series& series = *series_;
   const SeriesPlace place = {series.registry, series.model};

@@ -78,7 +78,7 @@ struct MemorySample {
 
 class Metrics {
  public:
-  Metrics(std::string model, std::vector<ModeDescription> modes);
+  Metrics(const std::string& model, std::vector<ModeDescription> modes);
 
   ModeMetrics& mode(int index) { return modes_[static_cast<size_t>(index)]; }
   const std::vector<ModeDescription>& descriptions() const { return descriptions_; }
