@@ -1,0 +1,74 @@
+#include "bench/linear_bench.h"
+
+#include <algorithm>
+#include <cstring>
+#include <optional>
+#include <random>
+#include <string>
+#include <vector>
+
+namespace halftone::bench {
+namespace {
+
+constexpr size_t kBeyondCaches = size_t{96} << 20;
+constexpr int64_t kTokens[] = {1, 4, 16, 128};
+
+// Copies of one packed matrix that together are larger than the caches: a decode meets each matrix once a step.
+class RotatedWeights {
+ public:
+  RotatedWeights(Device& device, const WeightFormat& format, const PackedShape& shape) : bytes_(format.bytes(shape)) {
+    const size_t copies = std::min<size_t>(kBeyondCaches / bytes_.total() + 1, 64);
+    for (size_t i = 0; i < copies; ++i) {
+      codes_.push_back(device.allocate(bytes_.codes, {"bench", MemoryCategory::kWeights}));
+      scales_.push_back(device.allocate(bytes_.scales, {"bench", MemoryCategory::kWeightScales}));
+      matrices_.push_back({&format, shape, codes_.back().data(), scales_.back().data()});
+    }
+    pack();
+  }
+
+  const PackedMatrix& operator[](int64_t i) const { return matrices_[static_cast<size_t>(i) % matrices_.size()]; }
+  size_t bytes() const { return bytes_.total(); }
+
+ private:
+  void pack() {
+    const PackedShape& shape = matrices_[0].shape;
+    std::minstd_rand random(1);
+    std::vector<float> rows(static_cast<size_t>(kPackRows * shape.cols));
+    for (float& value : rows) value = static_cast<float>(random() % 2001) / 1000 - 1;
+    for (int64_t first = 0; first < shape.rows; first += kPackRows) {
+      matrices_[0].format->pack_rows(matrices_[0], first, std::min(kPackRows, shape.rows - first), rows.data());
+    }
+    for (size_t i = 1; i < matrices_.size(); ++i) {
+      std::memcpy(matrices_[i].codes, matrices_[0].codes, bytes_.codes);
+      if (bytes_.scales > 0) std::memcpy(matrices_[i].scales, matrices_[0].scales, bytes_.scales);
+    }
+  }
+
+  PackedBytes bytes_;
+  std::vector<Buffer> codes_, scales_;
+  std::vector<PackedMatrix> matrices_;
+};
+
+}  // namespace
+
+void bench_linear(Device& device, const WeightFormat& format, LinearShape shape, const Budget& budget, Report& report) {
+  const std::optional<PackedShape> packed = format.plan(shape.rows, shape.cols);
+  if (!packed || !device.supports(format)) return;
+  const RotatedWeights weights(device, format, *packed);
+  const int64_t most = *std::max_element(std::begin(kTokens), std::end(kTokens));
+  std::vector<float> x(static_cast<size_t>(most * shape.cols), 0.5f), y(static_cast<size_t>(most * shape.rows));
+  for (int64_t tokens : kTokens) {
+    const Timing timing = time_calls(budget, [&](int64_t i) {
+      LinearCall call;
+      call.weights = &weights[i];
+      call.x = f32_tensor(x.data(), tokens, shape.cols);
+      call.y = f32_tensor(y.data(), tokens, shape.rows);
+      device.linear({&call, 1});
+    });
+    report.add({"linear " + std::string(format.name), std::to_string(shape.rows) + " x " + std::to_string(shape.cols),
+                tokens, timing.median, static_cast<double>(weights.bytes()),
+                2.0 * static_cast<double>(shape.rows) * static_cast<double>(shape.cols) * static_cast<double>(tokens)});
+  }
+}
+
+}  // namespace halftone::bench

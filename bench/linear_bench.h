@@ -1,0 +1,16 @@
+// Products of every weight format that a device has, on shapes of real models.
+#pragma once
+
+#include "bench/report.h"
+#include "bench/timing.h"
+#include "kernels/contract/device.h"
+
+namespace halftone::bench {
+
+struct LinearShape {
+  int64_t rows, cols;
+};
+
+void bench_linear(Device& device, const WeightFormat& format, LinearShape shape, const Budget& budget, Report& report);
+
+}  // namespace halftone::bench
