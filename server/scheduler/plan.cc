@@ -23,13 +23,8 @@ StepPlan Scheduler::State::plan(ModeIndex mode, int64_t token_budget, int64_t mi
   admit(mode, left, now, &plan);
   describe_chunks(&plan);
 
-  if (!plan.empty()) {
-    ++changes_;
-    modes_[mode].was_empty = false;
-  } else if (prompt_budget > 0) {
-    modes_[mode].was_empty = true;
-    modes_[mode].empty_at = changes_;
-  }
+  modes_[mode].was_empty = plan.empty() && prompt_budget > 0;
+  modes_[mode].empty_at = changes_;
   return plan;
 }
 
@@ -118,6 +113,7 @@ void Scheduler::State::start(Sequence& sequence, Nanoseconds now) {
 bool Scheduler::State::make_room(Sequence& asker, int64_t tokens, StepPlan* plan) {
   const int64_t lacking = pages_.missing(asker, tokens);
   if (lacking == 0) return true;
+  // After one that found too little, all behind it would look in vain.
   if (short_of_pages_ != nullptr && sooner(*short_of_pages_, asker)) return false;
   if (lacking > pages_.available()) {
     if (!could_have(asker, lacking)) {

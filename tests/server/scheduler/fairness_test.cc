@@ -78,14 +78,16 @@ TEST(Fairness, AModeGetsAPlaceAlthoughAnotherModeFillsThemAll) {
   int32_t next = 0;
   const auto add_small = [&] {
     const SequenceId id = driver.add(with(0, 1, request(3, 8, 1000 + 10 * next++)));
-    driver.limit(id, 5);
+    driver.limit(id, 6);
   };
   for (int i = 0; i < 4; ++i) add_small();
+  // They live for four steps and end in the middle of their mode's turn of two.
   driver.step(1);
   const SequenceId other = driver.add(request(4, 8));
   for (int steps = 0; driver->state(other).waiting; ++steps) {
     ASSERT_LT(steps, 20);
     add_small();
+    driver.step(1);
     driver.step(1);
     driver.step(0);
   }
@@ -103,6 +105,20 @@ TEST(Fairness, AnUrgentOneOfAnotherModePassesOneThatFindsNoRoom) {
   EXPECT_TRUE(driver->state(other).waiting);
   EXPECT_TRUE(driver->state(large).waiting);
   EXPECT_TRUE(driver->alive(first));
+}
+
+TEST(Fairness, WhoStoodBehindOneThatFoundNoRoomStartsWhenItIsCancelled) {
+  Driver driver(scheduler_config(8, {4, 4}));
+  driver.add(request(18, 24));
+  driver.step(0);
+  const SequenceId large = driver.add(request(28, 30, 100));
+  driver.step(0);
+  driver.add(with(0, 1, request(4, 8)));
+  EXPECT_TRUE(driver.step(1).empty());
+  EXPECT_FALSE(driver->has_work(1));
+  driver->cancel(large);
+  EXPECT_TRUE(driver->has_work(1));
+  EXPECT_FALSE(driver.step(1).empty());
 }
 
 }  // namespace

@@ -131,6 +131,36 @@ TEST(Preemption, NobodyIsPutBackWhenThatWouldNotBeEnough) {
   EXPECT_EQ(driver->state(b).pages, 3);
 }
 
+TEST(Preemption, OneThatWasPutBackComesAgainOnlyWhenItWouldNotHaveToGoAgain) {
+  Driver driver(scheduler_config(6, {4, 4}));
+  SequenceSpec small = request(3, 8, 200);
+  small.mode = 1;
+  const SequenceId a = driver.add(request(8, 16)), b = driver.add(small), c = driver.add(request(11, 16, 100));
+  driver.step(1);
+  driver.step(0);
+  ASSERT_THAT(driver.step(0).preempted, ElementsAre(c));
+  driver->cancel(b);
+  // Its one new page would be there, but none for `a` to grow by.
+  driver.step(0);
+  EXPECT_TRUE(driver->state(c).waiting);
+  driver->cancel(a);
+  driver.step(0);
+  EXPECT_FALSE(driver->state(c).waiting);
+}
+
+TEST(Preemption, NobodyStartsOnPagesThatARunningPromptStillNeeds) {
+  Driver driver(scheduler_config(6, {4, 4}));
+  SequenceSpec other = request(9, 12, 100);
+  other.mode = 1;
+  driver.add(request(15, 20));
+  driver.step(0, 4);
+  const SequenceId b = driver.add(other);
+  EXPECT_TRUE(driver.step(1).empty());
+  EXPECT_TRUE(driver->state(b).waiting);
+  driver->cancel(1);
+  EXPECT_FALSE(driver.step(1).empty());
+}
+
 // Two long ones in pages for one and a bit: they take turns without ever standing still.
 TEST(Preemption, NeverEndsInALivelock) {
   for (int64_t pages : {8, 9, 10, 12}) {
