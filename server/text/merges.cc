@@ -1,6 +1,7 @@
 #include "server/text/merges.h"
 
 #include <algorithm>
+#include <functional>
 #include <limits>
 
 #include "kernels/contract/check.h"
@@ -16,7 +17,7 @@ constexpr TokenId kGone = -1;  // merged into its left neighbour
 void Merger::offer(const std::vector<TokenId>& symbols, uint32_t left) {
   if (left == kNone || next_[left] == kNone) return;
   const Merge* merge = table_.find(symbols[left], symbols[next_[left]]);
-  if (merge != nullptr) queue_.push_back({*merge, left});
+  if (merge != nullptr) queue_.push_back(uint64_t{merge->rank} << 32 | left);
 }
 
 void Merger::merge(std::vector<TokenId>& symbols) {
@@ -31,24 +32,24 @@ void Merger::merge(std::vector<TokenId>& symbols) {
   }
   queue_.clear();
   for (uint32_t i = 0; i < count; ++i) offer(symbols, i);
-  std::make_heap(queue_.begin(), queue_.end(), later);
+  std::make_heap(queue_.begin(), queue_.end(), std::greater<>());
   while (!queue_.empty()) {
-    std::pop_heap(queue_.begin(), queue_.end(), later);
-    const Pair pair = queue_.back();
+    std::pop_heap(queue_.begin(), queue_.end(), std::greater<>());
+    const auto at = static_cast<uint32_t>(queue_.back()), rank = static_cast<uint32_t>(queue_.back() >> 32);
     queue_.pop_back();
-    const uint32_t right = next_[pair.at];
-    if (symbols[pair.at] == kGone || right == kNone) continue;
-    // Neighbours may have changed since the pair was queued: it counts only if they still make the same token.
-    const Merge* now = table_.find(symbols[pair.at], symbols[right]);
-    if (now == nullptr || now->rank != pair.merge.rank || now->merged != pair.merge.merged) continue;
-    symbols[pair.at] = pair.merge.merged;
+    const uint32_t right = next_[at];
+    if (symbols[at] == kGone || right == kNone) continue;
+    // Neighbours may have changed since the pair was queued: it counts only if they still merge at its rank.
+    const Merge* merge = table_.find(symbols[at], symbols[right]);
+    if (merge == nullptr || merge->rank != rank) continue;
+    symbols[at] = merge->merged;
     symbols[right] = kGone;
-    next_[pair.at] = next_[right];
-    if (next_[right] != kNone) previous_[next_[right]] = pair.at;
-    for (const uint32_t left : {previous_[pair.at], pair.at}) {
+    next_[at] = next_[right];
+    if (next_[right] != kNone) previous_[next_[right]] = at;
+    for (const uint32_t left : {previous_[at], at}) {
       const size_t before = queue_.size();
       offer(symbols, left);
-      if (queue_.size() > before) std::push_heap(queue_.begin(), queue_.end(), later);
+      if (queue_.size() > before) std::push_heap(queue_.begin(), queue_.end(), std::greater<>());
     }
   }
   std::erase(symbols, kGone);

@@ -41,17 +41,10 @@ class Merger {
   void merge(std::vector<TokenId>& symbols);
 
  private:
-  struct Pair {
-    Merge merge;
-    uint32_t at;  // its left symbol
-  };
-  static bool later(const Pair& a, const Pair& b) {
-    return a.merge.rank != b.merge.rank ? a.merge.rank > b.merge.rank : a.at > b.at;
-  }
   void offer(const std::vector<TokenId>& symbols, uint32_t left);
 
   const MergeTable& table_;
-  std::vector<Pair> queue_;
+  std::vector<uint64_t> queue_;  // rank in the high half, the left symbol in the low one; the smallest on top
   std::vector<uint32_t> next_, previous_;
 };
 

@@ -47,7 +47,6 @@ class Tokenizer::Encoder {
       const auto it = tables_.words.find(word);
       if (it != tables_.words.end()) return out_.push_back(it->second);
     }
-    symbols_.clear();
     for (const char c : word) {
       const TokenId token = tables_.byte_tokens[static_cast<unsigned char>(c)];
       if (token != Tables::kNoToken) symbols_.push_back(token);
@@ -55,17 +54,22 @@ class Tokenizer::Encoder {
     merge_symbols();
   }
 
-  // SentencePiece: the whole text is one word, spaces are marks.
+  // SentencePiece: the whole text is one word, spaces are marks in it.
   void add_sentence(std::string_view text, bool first) {
     const Vocabulary& v = tables_.vocabulary;
     std::string marked = spaces_to_marks(text);
     const bool has_mark = std::string_view(marked).substr(0, kSpaceMark.size()) == kSpaceMark;
     const bool unwanted = (v.space_prefix_first_only && !first) || (v.space_prefix_if_missing && has_mark);
     if (v.add_space_prefix && !unwanted) marked.insert(0, kSpaceMark);
-    symbols_.clear();
+    bool after_mark = true;
     for (size_t at = 0; at < marked.size();) {
-      const size_t bytes = character_at(marked, at).bytes;
-      add_character(std::string_view(marked).substr(at, bytes));
+      const std::string_view rest = std::string_view(marked).substr(at);
+      const bool at_mark = rest.starts_with(kSpaceMark);
+      // Where no merge reaches over it, a word may end here as well: short queues are faster than one long one.
+      if (at_mark && !after_mark && !tables_.merges_reach_over_marks) merge_symbols();
+      after_mark = at_mark;
+      const size_t bytes = character_at(rest, 0).bytes;
+      add_character(rest.substr(0, bytes));
       at += bytes;
     }
     merge_symbols();
@@ -92,6 +96,7 @@ class Tokenizer::Encoder {
   void merge_symbols() {
     merger_.merge(symbols_);
     out_.insert(out_.end(), symbols_.begin(), symbols_.end());
+    symbols_.clear();
   }
 
   const Tables& tables_;

@@ -119,6 +119,12 @@ void Tokenizer::Tables::fill_words() {
   for (const auto& token : added.tokens()) bytes[token.id] = token.content;
 }
 
+void Tokenizer::Tables::add_merge(TokenId left, TokenId right, Merge merge) {
+  const std::string_view before = vocabulary.pieces[left], after = vocabulary.pieces[right];
+  if (after.starts_with(kSpaceMark) && !before.ends_with(kSpaceMark)) merges_reach_over_marks = true;
+  merges.add(left, right, merge);
+}
+
 absl::Status Tokenizer::Tables::fill_merges() {
   absl::flat_hash_map<std::string_view, TokenId> spelled;
   spelled.reserve(vocabulary.pieces.size());
@@ -139,7 +145,7 @@ absl::Status Tokenizer::Tables::fill_merges() {
       }
       *id = it->second;
     }
-    if (!special[ids[2]]) merges.add(ids[0], ids[1], {rank, ids[2]});
+    if (!special[ids[2]]) add_merge(ids[0], ids[1], {rank, ids[2]});
     ++rank;
   }
   return absl::OkStatus();
@@ -160,7 +166,7 @@ absl::Status Tokenizer::Tables::fill_merges_from_scores() {
       const auto left = words.find(piece.substr(0, cut));
       if (left == words.end()) continue;
       const auto right = words.find(piece.substr(cut));
-      if (right != words.end()) merges.add(left->second, right->second, merge);
+      if (right != words.end()) add_merge(left->second, right->second, merge);
     }
   }
   return absl::OkStatus();
@@ -191,6 +197,7 @@ absl::Status Tokenizer::Tables::fill(Vocabulary from) {
   fill_added();
   fill_special();
   fill_words();
+  if (!words.contains(kSpaceMark)) merges_reach_over_marks = true;  // a row of unknown characters may
   const bool by_score = sentence_piece() && vocabulary.merges.empty() && !vocabulary.scores.empty();
   if (const auto status = by_score ? fill_merges_from_scores() : fill_merges(); !status.ok()) return status;
   fill_eos();

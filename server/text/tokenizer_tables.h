@@ -25,6 +25,7 @@ struct Tokenizer::Tables {
   AddedTokens added;
   absl::flat_hash_map<std::string_view, TokenId> added_by_content;
   MergeTable merges;
+  bool merges_reach_over_marks = false;  // SentencePiece: "a" and "\u2581b" may become one token
   // What plain text can become: by its bytes, or for SentencePiece by its spelling with U+2581. Never a special token.
   absl::flat_hash_map<std::string_view, TokenId> words;
   std::array<TokenId, 256> byte_tokens;  // of a single byte; kNoToken where there is none
@@ -49,6 +50,7 @@ struct Tokenizer::Tables {
   void fill_added();
   void fill_special();
   void fill_words();
+  void add_merge(TokenId left, TokenId right, Merge merge);
   absl::Status fill_merges();
   absl::Status fill_merges_from_scores();
   void fill_eos();
