@@ -83,6 +83,9 @@ class Executor {
   // Estimated device time of computing so many prompt tokens.
   virtual Nanoseconds prefill_time(ModeIndex mode, int64_t tokens) const = 0;
 
+  // So many pages are in use by each mode now (the rest are free or cached): for the account of memory.
+  virtual void hold_pages(std::span<const int64_t> by_mode) = 0;
+
   // Everything that the input points to stays alive and unchanged until wait() returns. One step at a time.
   virtual absl::Status submit(const StepInput& input) = 0;
   // An error is fatal for the executor: INTERNAL with what happened.

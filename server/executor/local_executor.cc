@@ -28,6 +28,26 @@ Nanoseconds LocalExecutor::prefill_time(ModeIndex mode, int64_t tokens) const {
   return tokens / step * cost.step_time(step) + (tokens % step > 0 ? cost.step_time(tokens % step) : 0);
 }
 
+LocalExecutor::~LocalExecutor() {
+  if (arena_) hold_pages(std::vector<int64_t>(layouts_.size(), 0));  // the arena leaves the ledger under the name it came with
+}
+
+void LocalExecutor::hold_pages(std::span<const int64_t> by_mode) {
+  Ledger& ledger = device_.ledger();
+  uint64_t used = 0;
+  for (size_t mode = 0; mode < facts_.size(); ++mode) {
+    const KvLayout& layout = layouts_[mode];
+    uint64_t pages = static_cast<uint64_t>(by_mode[mode]);
+    uint64_t codes = pages * static_cast<uint64_t>(layout.layers) * layout.scales_offset;
+    uint64_t padding = pages * facts_[mode].page_padding_bytes;
+    ledger.set({facts_[mode].id, MemoryCategory::kKvCache}, codes);
+    ledger.set({facts_[mode].id, MemoryCategory::kKvScales}, pages * page_bytes_ - codes - padding);
+    ledger.set({facts_[mode].id, MemoryCategory::kKvPadding}, padding);
+    used += pages * page_bytes_;
+  }
+  ledger.set({"shared", MemoryCategory::kKvCache}, arena_.bytes() - used);
+}
+
 absl::Status LocalExecutor::submit(const StepInput& input) {
   HALFTONE_CHECK(submitted_ == nullptr);
   submitted_ = &input;
@@ -47,6 +67,8 @@ absl::StatusOr<StepOutput> LocalExecutor::wait() {
     tokens.insert(tokens.end(), s.tokens.begin(), s.tokens.end());
     rows += s.rows.size();
   }
+  bool decode = tokens.size() == sequences.size();
+  device_.ledger().set_stage(decode ? MemoryStage::kDecode : MemoryStage::kPrefill);
   ForwardBatch batch{tokens, sequences, &layouts_[static_cast<size_t>(input.kv)], arena_.data()};
   clamped_values_ += transformer_->forward(weights_->mode(static_cast<size_t>(input.weights)), batch);
   StepOutput output;
@@ -103,7 +125,9 @@ void LocalExecutor::reduce_rows(std::span<const LogitRow* const> rows, std::span
 }
 
 RowResult LocalExecutor::pick(const LogitRow& row, int64_t position, const LogitReduction& r) const {
-  RowResult result{.logsumexp = r.logsumexp, .finite = r.finite};
+  RowResult result;
+  result.logsumexp = r.logsumexp;
+  result.finite = r.finite;
   if (!r.finite) return result;
   for (const LogitCandidate& c : r.raw) result.top.push_back({c.id, c.logit - r.logsumexp});
   result.token = row.target;

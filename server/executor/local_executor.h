@@ -26,6 +26,7 @@ struct LocalExecutorOptions {
 
 class LocalExecutor final : public Executor {
  public:
+  ~LocalExecutor() override;
   // The device outlives the executor; the source is not needed afterwards.
   static absl::StatusOr<std::unique_ptr<LocalExecutor>> create(const ModelSource& source, Device& device,
                                                                const LocalExecutorOptions& options);
@@ -41,6 +42,7 @@ class LocalExecutor final : public Executor {
   int64_t tokens_for(ModeIndex mode, Nanoseconds budget, int64_t decodes, int64_t context_tokens) const override;
   Nanoseconds prefill_time(ModeIndex mode, int64_t tokens) const override;
 
+  void hold_pages(std::span<const int64_t> by_mode) override;
   absl::Status submit(const StepInput& input) override;
   absl::StatusOr<StepOutput> wait() override;
 

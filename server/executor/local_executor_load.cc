@@ -63,7 +63,11 @@ void LocalExecutor::describe(const ModelSource& source, const LocalExecutorOptio
     const Mode& mode = options.modes[i];
     const ModeWeights& weights = weights_->mode(i);
     const KvLayout& layout = layouts_[i];
-    ModeFacts facts{.id = mode.id, .weights = mode.body, .activations = mode.activations, .kv = mode.kv};
+    ModeFacts facts;
+    facts.id = mode.id;
+    facts.weights = mode.body;
+    facts.activations = mode.activations;
+    facts.kv = mode.kv;
     facts.import = weights.exact ? "exact" : "requantized";
     facts.kernel = std::string(device_.kernel_name());
     facts.weights_digest = absl::StrCat(source.digest, "/", mode.recipe());
@@ -89,7 +93,9 @@ absl::Status LocalExecutor::warm_up() {
     Nanoseconds times[2] = {};
     for (int64_t tokens : {int64_t{1}, int64_t{1}, many}) {
       std::vector<int32_t> ids(static_cast<size_t>(tokens), 0);
-      LogitRow row{.token = tokens - 1, .target = 0};
+      LogitRow row;
+      row.token = tokens - 1;
+      row.target = 0;
       StepSequence sequence{ids, 0, pages, {&row, 1}};
       StepInput input{static_cast<ModeIndex>(mode), static_cast<ModeIndex>(mode), {&sequence, 1}};
       absl::Status status = submit(input);

@@ -1,0 +1,15 @@
+// The device's ledger beside what the process really holds: what /metrics and GetMemory show. Any thread.
+#pragma once
+
+#include <memory>
+
+#include "kernels/contract/device.h"
+#include "server/metrics/metrics.h"
+#include "server/source/model_source.h"
+
+namespace halftone {
+
+// files: the weight files that are still mapped, or null.
+MemorySample memory_account(Device& device, const SourceFiles* files);
+
+}  // namespace halftone
