@@ -30,8 +30,11 @@ std::string_view reason_name(const Finish* finish) {
 
 }  // namespace
 
-Accounting::Accounting(const Executor& executor, Metrics& metrics)
-    : executor_(executor), metrics_(metrics), prefix_published_(executor.modes().size()) {}
+Accounting::Accounting(Executor& executor, Metrics& metrics)
+    : executor_(executor),
+      metrics_(metrics),
+      prefix_published_(executor.modes().size()),
+      mode_pages_(executor.modes().size()) {}
 
 Account Accounting::open(const Request& request, Nanoseconds arrival) const {
   Account account;
@@ -133,7 +136,7 @@ void Accounting::close(Account& account, absl::StatusCode code, const Finish* fi
     mode.request_prefill->Observe(receipt.prefill_seconds);
   }
   if (account.first_token) {
-    receipt.decode_seconds = seconds(now - *account.first_token);
+    receipt.decode_seconds = seconds(*account.last_token - *account.first_token);
     mode.request_decode->Observe(receipt.decode_seconds);
   }
   if (receipt.generated_tokens > 1) {
@@ -158,7 +161,8 @@ EngineLoad Accounting::publish(const Scheduler& scheduler) {
     metrics.requests_running->Set(static_cast<double>(running));
     metrics.requests_waiting->Set(static_cast<double>(waiting));
     metrics.waiting_tokens->Set(static_cast<double>(waiting_tokens));
-    metrics_.set_mode_pages(mode, scheduler.pages_of(mode));
+    mode_pages_[index] = scheduler.pages_of(mode);
+    metrics_.set_mode_pages(mode, mode_pages_[index]);
     load.running += static_cast<uint32_t>(running);
     load.waiting += static_cast<uint32_t>(waiting);
     load.waiting_tokens += static_cast<uint64_t>(waiting_tokens);
@@ -170,6 +174,7 @@ EngineLoad Accounting::publish(const Scheduler& scheduler) {
     metrics.prefix_hit_tokens->Increment(static_cast<double>(counts.hit_tokens - published.hit_tokens));
     published = counts;
   }
+  executor_.hold_pages(mode_pages_);
   const PageCounts pages = scheduler.page_counts();
   metrics_.set_pages(pages.free, pages.used, pages.cached);
   metrics_.set_estimated_queue_seconds(load.estimated_queue_seconds);

@@ -42,7 +42,7 @@ struct StepCost {
 class Accounting {
  public:
   // Borrowed: outlive it.
-  Accounting(const Executor& executor, Metrics& metrics);
+  Accounting(Executor& executor, Metrics& metrics);
 
   Account open(const Request& request, Nanoseconds arrival) const;
   void planned(Account& account, const PlannedSequence& chunk, int64_t cached_tokens, Nanoseconds now);
@@ -58,15 +58,16 @@ class Accounting {
   // The request is over: its receipt is complete. `finish`: null where there is none.
   void close(Account& account, absl::StatusCode code, const Finish* finish, Nanoseconds now);
 
-  // Gauges and totals as the scheduler has them now; what the door should know of it.
+  // Gauges, totals and pages as the scheduler has them now; what the door should know of it.
   EngineLoad publish(const Scheduler& scheduler);
 
  private:
   void hold_pages(Account& account, int64_t pages, Nanoseconds now);
 
-  const Executor& executor_;
+  Executor& executor_;
   Metrics& metrics_;
   std::vector<PrefixCacheCounts> prefix_published_;  // by mode
+  std::vector<int64_t> mode_pages_;                  // by mode
 };
 
 }  // namespace halftone

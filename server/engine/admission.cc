@@ -38,13 +38,13 @@ Admission::Verdict Admission::judge_size(const Request& request) const {
     const std::string limit = capacity == mode.context
                                   ? absl::StrCat("the context holds ", mode.context)
                                   : absl::StrCat("the pages of mode ", mode.id, " hold ", mode.page_tokens, " in all");
-    return {absl::OutOfRangeError(absl::StrCat("the prompt has ", prompt, asked, limit)), "too_long"};
+    return {absl::OutOfRangeError(absl::StrCat("the prompt has ", prompt, asked, limit)), "never_fits"};
   }
   return {absl::OkStatus(), "", false, std::min(wanted, capacity - prompt)};
 }
 
 Admission::Verdict Admission::judge(const Request& request) const {
-  if (!closed_.ok()) return {closed_, "closed"};
+  if (!closed_.ok()) return {closed_, "draining"};
   if (drain_deadline_) {
     return {absl::UnavailableError("the server is draining: it takes no new requests"), "draining", true};
   }
@@ -52,7 +52,7 @@ Admission::Verdict Admission::judge(const Request& request) const {
   if (!verdict.status.ok()) return verdict;
   if (ids_.count(request.id) > 0) {
     return {absl::AlreadyExistsError(absl::StrCat("a request with request_id \"", request.id, "\" is living")),
-            "duplicate"};
+            "duplicate_id"};
   }
   const EngineLoad load = current_load();
   if (load.waiting >= limits_.max_queue_requests) {

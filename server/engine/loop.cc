@@ -227,6 +227,7 @@ StepPlan Engine::Loop::plan(ModeIndex mode, Nanoseconds budget, Nanoseconds now)
     const int64_t cached = account.scheduled ? 0 : scheduler_.state(chunk.id).cached_tokens;
     accounting_.planned(account, chunk, cached, now);
   }
+  publish();  // the door and the account of memory need not wait for the step to end
   return step;
 }
 

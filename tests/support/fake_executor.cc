@@ -79,6 +79,14 @@ Nanoseconds FakeExecutor::prefill_time(ModeIndex mode, int64_t tokens) const {
   return tokens * config_.modes[static_cast<size_t>(mode)].token_time;
 }
 
+void FakeExecutor::hold_pages(std::span<const int64_t> by_mode) {
+  HALFTONE_CHECK(by_mode.size() == config_.modes.size());
+  int64_t held = 0;
+  for (int64_t pages : by_mode) held += pages;
+  HALFTONE_CHECK(held >= 0 && held <= config_.pages);
+  held_pages_ = held;
+}
+
 FakeExecutor::Slot& FakeExecutor::slot(const StepInput& input, const StepSequence& sequence, int64_t position) {
   const int64_t page_tokens = config_.modes[static_cast<size_t>(input.kv)].page_tokens;
   const auto index = static_cast<size_t>(position / page_tokens);
@@ -209,6 +217,14 @@ void FakeExecutor::release() {
   gate_moved_.notify_all();
 }
 
+void FakeExecutor::let_one_pass() {
+  std::lock_guard lock(gate_mutex_);
+  HALFTONE_CHECK(held_);
+  held_ = false;
+  ++passes_;
+  gate_moved_.notify_all();
+}
+
 void FakeExecutor::wait_until_held() {
   std::unique_lock lock(gate_mutex_);
   gate_moved_.wait(lock, [this] { return held_; });
@@ -218,7 +234,8 @@ void FakeExecutor::pass_gate() {
   std::unique_lock lock(gate_mutex_);
   held_ = gate_closed_;
   gate_moved_.notify_all();
-  gate_moved_.wait(lock, [this] { return !gate_closed_; });
+  gate_moved_.wait(lock, [this] { return !gate_closed_ || passes_ > 0; });
+  if (gate_closed_) --passes_;
   held_ = false;
 }
 

@@ -66,6 +66,7 @@ class FakeExecutor final : public Executor {
   std::span<const ModeFacts> modes() const override { return facts_; }
   int64_t tokens_for(ModeIndex mode, Nanoseconds budget, int64_t decodes, int64_t context_tokens) const override;
   Nanoseconds prefill_time(ModeIndex mode, int64_t tokens) const override;
+  void hold_pages(std::span<const int64_t> by_mode) override;
   absl::Status submit(const StepInput& input) override;
   absl::StatusOr<StepOutput> wait() override;
 
@@ -83,8 +84,10 @@ class FakeExecutor final : public Executor {
   void fail_at_step(int64_t step) { fail_at_step_ = step; }  // wait() of that step (the first is 1) is an error
   void hold();                                               // the next submit() waits until release()
   void release();
+  void let_one_pass();     // the one that waits, and no other
   void wait_until_held();  // returns when a submit() waits
   int64_t steps() const { return steps_; }
+  int64_t held_pages() const { return held_pages_; }  // of all modes, as the engine said last
   int64_t largest_step_rows() const { return largest_step_rows_; }
 
  private:
@@ -112,10 +115,12 @@ class FakeExecutor final : public Executor {
   std::atomic<int64_t> fail_at_step_{std::numeric_limits<int64_t>::max()};
   std::atomic<int64_t> steps_{0};
   std::atomic<int64_t> largest_step_rows_{0};
+  std::atomic<int64_t> held_pages_{0};
 
   std::mutex gate_mutex_;
   std::condition_variable gate_moved_;
   bool gate_closed_ = false;
+  int passes_ = 0;
   bool held_ = false;
 };
 

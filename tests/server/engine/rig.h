@@ -46,8 +46,7 @@ class Rig {
   Answer run(Request request) { return read_all(submit(std::move(request))); }
   void drain();  // far from any deadline
 
-  double counter(prometheus::Counter* counter) const { return counter->Value(); }
-  double gauge(const std::string& series) { return sample(series); }
+  double pages(const std::string& state) { return sample("llm_kv_pages{model=\"test\",state=\"" + state + "\"}"); }
   // The value of a line of the rendered metrics that begins with this text; fails where there is none.
   double sample(const std::string& series);
 
