@@ -44,9 +44,9 @@ testing::AssertionResult within_bounds(std::span<const float> got, std::span<con
 }
 
 std::vector<float> normal_floats(std::mt19937& random, int64_t count, float scale) {
-  std::normal_distribution<float> normal(0, scale);
+  std::normal_distribution<float> normal;
   std::vector<float> values(static_cast<size_t>(count));
-  for (float& value : values) value = normal(random);
+  for (float& value : values) value = normal(random) * scale;
   return values;
 }
 
