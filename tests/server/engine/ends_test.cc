@@ -242,12 +242,12 @@ TEST(Ends, DrainingWaitsNoLongerThanItsDeadline) {
 }
 
 TEST(Ends, AnEngineThatGoesEndsItsStreams) {
-  Rig rig(slow_steps());
-  rig.executor.hold();
+  RigOptions options = slow_steps();
+  options.executor.sleeps = true;  // 200 steps are two seconds
+  options.engine.max_running = 1;
+  Rig rig(options);
   auto running = rig.submit(rig.request({1, 2}, 200));
-  rig.executor.wait_until_held();
   auto waiting = rig.submit(rig.request({1, 2}, 200));
-  rig.executor.release();
   rig.engine.reset();
   EXPECT_EQ(read_all(running).status.code(), absl::StatusCode::kUnavailable);
   EXPECT_EQ(read_all(waiting).status.code(), absl::StatusCode::kUnavailable);

@@ -1,0 +1,193 @@
+// Receipts and metrics: the same counters, and true ones.
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "tests/server/engine/rig.h"
+
+namespace halftone {
+namespace {
+
+constexpr Nanoseconds kMillisecond = 1'000'000;
+
+double sum(prometheus::Histogram* histogram) { return histogram->Collect().histogram.sample_sum; }
+double count(prometheus::Histogram* histogram) {
+  return static_cast<double>(histogram->Collect().histogram.sample_count);
+}
+
+RigOptions two_modes(Nanoseconds first_step, Nanoseconds second_step) {
+  RigOptions options;
+  options.executor.modes = {{"w4a16", 16, first_step, 0}, {"w4a16+kv8", 32, second_step, 0}};
+  return options;
+}
+
+// Of all requests of one mode.
+struct Sums {
+  Receipt of;
+  double requests = 0, first_tokens = 0, tokens = 0, prompt_tokens = 0, ttft = 0;
+
+  void add(const Answer& answer) {
+    const Receipt& receipt = *answer.all.receipt;
+    of.cached_tokens += receipt.cached_tokens;
+    of.preemptions += receipt.preemptions;
+    of.queue_seconds += receipt.queue_seconds;
+    of.prefill_seconds += receipt.prefill_seconds;
+    of.decode_seconds += receipt.decode_seconds;
+    of.tpot_seconds += receipt.tpot_seconds;
+    of.device_seconds += receipt.device_seconds;
+    of.flops += receipt.flops;
+    of.bytes_moved += receipt.bytes_moved;
+    ttft += receipt.ttft_seconds;
+    tokens += receipt.generated_tokens;
+    prompt_tokens += receipt.prompt_tokens;
+    first_tokens += receipt.generated_tokens > 0;
+    ++requests;
+    EXPECT_EQ(receipt.generated_tokens, answer.all.tokens.size());
+  }
+};
+
+void expect_equal(const Sums& sums, ModeMetrics& mode) {
+  EXPECT_EQ(mode.generated_tokens->Value(), sums.tokens);
+  EXPECT_EQ(mode.prompt_tokens_cached->Value(), sums.of.cached_tokens);
+  EXPECT_EQ(mode.prompt_tokens_computed->Value() + sums.of.cached_tokens, sums.prompt_tokens);
+  EXPECT_EQ(mode.prefix_hit_tokens->Value(), sums.of.cached_tokens);
+  EXPECT_EQ(mode.prefix_queried_tokens->Value(), sums.prompt_tokens);
+  EXPECT_EQ(mode.preemptions->Value(), sums.of.preemptions);
+  EXPECT_EQ(count(mode.request_queue), sums.requests);
+  EXPECT_EQ(count(mode.time_to_first_token), sums.first_tokens);
+  EXPECT_EQ(count(mode.inter_token_latency), sums.tokens - sums.first_tokens);
+  EXPECT_EQ(sum(mode.request_generated_tokens), sums.tokens);
+  EXPECT_EQ(sum(mode.request_prompt_tokens), sums.prompt_tokens);
+  EXPECT_NEAR(sum(mode.request_queue), sums.of.queue_seconds, 1e-6);
+  EXPECT_NEAR(sum(mode.time_to_first_token), sums.ttft, 1e-6);
+  EXPECT_NEAR(sum(mode.request_prefill), sums.of.prefill_seconds, 1e-6);
+  EXPECT_NEAR(sum(mode.request_decode), sums.of.decode_seconds, 1e-6);
+  EXPECT_NEAR(sum(mode.time_per_output_token), sums.of.tpot_seconds, 1e-6);
+  double device = 0, flops = 0, bytes = 0;
+  for (int phase = 0; phase < 3; ++phase) {
+    device += sum(mode.step[phase]);
+    flops += mode.flops[phase]->Value();
+    bytes += mode.moved_bytes[phase]->Value();
+  }
+  EXPECT_NEAR(device, sums.of.device_seconds, 1e-6);
+  EXPECT_NEAR(flops, sums.of.flops, 1e-6 * flops);
+  EXPECT_NEAR(bytes, sums.of.bytes_moved, 1e-6 * bytes);
+}
+
+TEST(Account, ReceiptsAddUpToTheMetrics) {
+  RigOptions options = two_modes(kMillisecond, 3 * kMillisecond);
+  options.executor.pages = 24;
+  Rig rig(options);
+  std::mt19937 random(3);
+  std::vector<std::pair<ModeIndex, std::shared_ptr<OutputStream>>> streams;
+  for (int i = 0; i < 80; ++i) {
+    const auto mode = static_cast<ModeIndex>(random() % 2);
+    std::vector<int32_t> prompt(1 + random() % 60, 5);
+    prompt.back() = static_cast<int32_t>(random() % 300);
+    streams.emplace_back(mode, rig.submit(rig.request(prompt, 1 + random() % 50, mode)));
+  }
+  Sums sums[2];
+  for (auto& [mode, stream] : streams) sums[mode].add(read_all(stream));
+  rig.drain();
+  EXPECT_GT(sums[0].of.preemptions + sums[1].of.preemptions, 0u);
+  EXPECT_GT(sums[0].of.cached_tokens, 0u);
+  for (ModeIndex mode = 0; mode < 2; ++mode) expect_equal(sums[mode], rig.metrics->mode(mode));
+  EXPECT_EQ(rig.metrics->request_count(0, "OK") + rig.metrics->request_count(1, "OK"), 80);
+}
+
+TEST(Account, TimesOfOneRequestFitTogether) {
+  Rig rig(two_modes(10 * kMillisecond, 10 * kMillisecond));
+  const Receipt receipt = *rig.run(rig.request({1, 2, 3}, 5)).all.receipt;
+  EXPECT_NEAR(receipt.ttft_seconds, receipt.queue_seconds + receipt.prefill_seconds, 1e-9);
+  EXPECT_NEAR(receipt.prefill_seconds, 0.010, 1e-9);
+  EXPECT_NEAR(receipt.decode_seconds, 0.040, 1e-9);
+  EXPECT_NEAR(receipt.tpot_seconds, 0.010, 1e-9);
+  EXPECT_NEAR(receipt.device_seconds, 0.050, 1e-9);
+  EXPECT_EQ(receipt.interference_seconds, 0);
+  EXPECT_EQ(receipt.peak_kv_bytes, 4096u);
+  EXPECT_NEAR(receipt.kv_byte_seconds, 4096 * 0.050, 1e-6);
+  ModeMetrics& mode = rig.metrics->mode(0);
+  EXPECT_EQ(count(mode.step[static_cast<int>(StepPhase::kPrefill)]), 1);
+  EXPECT_EQ(count(mode.step[static_cast<int>(StepPhase::kDecode)]), 4);
+  EXPECT_EQ(count(mode.step[static_cast<int>(StepPhase::kMixed)]), 0);
+}
+
+TEST(Account, RecomputedTokensAreNotPromptTokensAgain) {
+  RigOptions options;
+  options.executor.pages = 8;
+  options.engine.prefix_cache = false;
+  Rig rig(options);
+  std::vector<std::shared_ptr<OutputStream>> streams;
+  rig.executor.hold();
+  for (int i = 0; i < 4; ++i) streams.push_back(rig.submit(rig.request(std::vector<int32_t>(20, i), 60)));
+  rig.executor.release();
+  uint32_t preemptions = 0;
+  for (auto& stream : streams) preemptions += read_all(stream).all.receipt->preemptions;
+  EXPECT_GT(preemptions, 0u);
+  EXPECT_EQ(rig.metrics->mode(0).prompt_tokens_computed->Value(), 80);
+  EXPECT_GE(rig.metrics->mode(0).recomputed_tokens->Value(), 20 * preemptions);
+}
+
+TEST(Account, InterferenceIsTheTimeOfOtherModesSteps) {
+  Rig rig(two_modes(kMillisecond, 7 * kMillisecond));
+  rig.executor.hold();
+  auto first = rig.submit(rig.request({1, 2}, 30, 0));
+  rig.executor.wait_until_held();
+  auto second = rig.submit(rig.request({3, 4}, 10, 1));
+  rig.executor.release();
+  const Receipt own = *read_all(first).all.receipt;
+  const Receipt other = *read_all(second).all.receipt;
+  EXPECT_GT(own.interference_seconds, 0.006);
+  // One request alone in its mode: what its decode time does not spend on its own steps it waits for the others'.
+  EXPECT_NEAR(own.decode_seconds, 29 * 0.001 + own.interference_seconds, 1e-9);
+  EXPECT_NEAR(other.decode_seconds, 9 * 0.007 + other.interference_seconds, 1e-9);
+  EXPECT_NEAR(rig.metrics->mode(0).interference->Value(), own.interference_seconds, 1e-9);
+  EXPECT_NEAR(rig.metrics->mode(1).interference->Value(), other.interference_seconds, 1e-9);
+}
+
+TEST(Account, AFloodOfOneModeDoesNotStarveAnother) {
+  RigOptions options = two_modes(10 * kMillisecond, 2 * kMillisecond);
+  options.executor.pages = 512;
+  Rig rig(options);
+  rig.executor.hold();
+  std::vector<std::shared_ptr<OutputStream>> flood;
+  for (int i = 0; i < 60; ++i) {
+    flood.push_back(rig.submit(rig.request(std::vector<int32_t>(100, i), 100, 0)));
+  }
+  rig.executor.wait_until_held();
+  auto alone = rig.submit(rig.request({3, 4}, 100, 1));
+  rig.executor.release();
+  const Receipt receipt = *read_all(alone).all.receipt;
+  for (auto& stream : flood) EXPECT_TRUE(read_all(stream).status.ok());
+  // As much time for the others as for itself, and one step more.
+  EXPECT_LE(receipt.decode_seconds, 2 * 0.2 + 0.03);
+  EXPECT_GE(receipt.interference_seconds, 0.1);
+}
+
+TEST(Account, GaugesShowWhatRunsAndWaits) {
+  RigOptions options;
+  options.engine.max_running = 2;
+  Rig rig(options);
+  rig.executor.hold();
+  std::vector<std::shared_ptr<OutputStream>> streams;
+  streams.push_back(rig.submit(rig.request({1, 2, 3}, 50)));
+  rig.executor.wait_until_held();
+  for (int i = 0; i < 3; ++i) streams.push_back(rig.submit(rig.request({1, 2, 3}, 50)));
+  rig.executor.let_one_pass();
+  rig.executor.wait_until_held();
+  ModeMetrics& mode = rig.metrics->mode(0);
+  EXPECT_EQ(mode.requests_running->Value(), 2);
+  EXPECT_EQ(mode.requests_waiting->Value(), 2);
+  EXPECT_EQ(mode.waiting_tokens->Value(), 6);
+  EXPECT_EQ(rig.pages("used"), 2);
+  EXPECT_EQ(rig.executor.held_pages(), 2);
+  EXPECT_NEAR(rig.engine->load().estimated_queue_seconds, 6 * 1e-4, 1e-9);
+  rig.executor.release();
+  for (auto& stream : streams) EXPECT_TRUE(read_all(stream).status.ok());
+  EXPECT_EQ(mode.requests_running->Value(), 0);
+  EXPECT_EQ(mode.requests_waiting->Value(), 0);
+  EXPECT_EQ(rig.pages("used"), 0);
+}
+
+}  // namespace
+}  // namespace halftone
