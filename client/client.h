@@ -41,8 +41,8 @@ struct ClientConfig {
 };
 
 struct CallOptions {
-  std::optional<double> deadline_seconds;  // of all attempts together
-  Cancellation* cancellation = nullptr;    // outlives the call
+  std::optional<double> deadline_seconds = std::nullopt;  // of all attempts together
+  Cancellation* cancellation = nullptr;                   // outlives the call
 };
 
 class Client {

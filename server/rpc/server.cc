@@ -1,5 +1,6 @@
 #include "server/rpc/server.h"
 
+#include <google/protobuf/stubs/logging.h>
 #include <grpcpp/ext/health_check_service_server_builder_option.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
@@ -69,6 +70,8 @@ absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::start(const RpcConfig& con
 
   auto parts = std::make_unique<Parts>(std::move(context));
   grpc::EnableDefaultHealthCheckService(true);
+  // Else every request with broken UTF-8 would write a line on standard error; its sender gets a status.
+  google::protobuf::SetLogHandler(nullptr);
   // Linked in, so that reflection can describe the service that gRPC's library answers.
   grpc::health::v1::HealthCheckRequest::descriptor();
   grpc::ServerBuilder builder;

@@ -1,0 +1,143 @@
+#include "tests/server/rpc/live_server.h"
+
+#include <google/protobuf/text_format.h>
+
+#include <chrono>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "kernels/contract/check.h"
+#include "server/text/utf8_stream.h"
+
+namespace halftone {
+namespace {
+
+constexpr char kChatml[] =
+    "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + "
+    "'\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
+
+Nanoseconds steady_now() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
+std::vector<ModeDescription> descriptions(std::span<const ModeFacts> modes) {
+  std::vector<ModeDescription> out;
+  for (const ModeFacts& mode : modes) {
+    ModeDescription description;
+    description.id = mode.id;
+    out.push_back(description);
+  }
+  return out;
+}
+
+EngineConfig engine_config(const LiveOptions& options) {
+  EngineConfig config = options.engine;
+  config.limits = test_limits(options.executor);
+  config.limits.max_queue_requests = options.engine.limits.max_queue_requests;
+  config.limits.max_queue_tokens = options.engine.limits.max_queue_tokens;
+  return config;
+}
+
+}  // namespace
+
+Limits test_limits(const FakeExecutorConfig& executor) {
+  Limits limits;
+  limits.max_context_tokens = limits.max_new_tokens = static_cast<uint32_t>(executor.context);
+  return limits;
+}
+
+RequestRules test_rules(const Tokenizer& tokenizer, const FakeExecutor& executor, const Limits& limits,
+                        bool chat_template) {
+  RequestRules rules{.tokenizer = tokenizer,
+                     .chat = absl::FailedPreconditionError("the chat template is not known; known are chatml, zephyr"),
+                     .limits = limits,
+                     .defaults = {},
+                     .modes = {},
+                     .vocabulary = executor.vocabulary()};
+  if (chat_template) rules.chat = ChatTemplate::recognise(kChatml, "<s>", "</s>");
+  HALFTONE_CHECK(rules.chat.ok() == chat_template);
+  rules.defaults.sampling.top_k = 40;
+  rules.defaults.max_new_tokens = 32;
+  rules.modes.assign(executor.modes().begin(), executor.modes().end());
+  return rules;
+}
+
+MemorySample test_memory() {
+  MemorySample sample;
+  sample.entries.push_back({"cpu", "w4a16", "weights", 1000, {1000, 1001, 1002}});
+  sample.entries.push_back({"cpu", "shared", "kv_cache", 500, {500, 501, 502}});
+  sample.devices.push_back({"cpu", 10000, 1600, 1500, 100});
+  return sample;
+}
+
+LiveServer::LiveServer(LiveOptions options)
+    : executor(options.executor), tokenizer(fake_tokenizer()), metrics("tiny", descriptions(executor.modes())) {
+  const EngineConfig config = engine_config(options);
+  engine = std::make_unique<Engine>(config, executor, *tokenizer, metrics, steady_now);
+  engine->start();
+  ServerFacts facts{"0.1.0",         "tiny",      "llama",
+                    "sha256:0123",   "gguf/Q4_1", {{"cpu", "a processor", "avx2", 2, 1 << 30}},
+                    executor.pages()};
+  ServiceContext context{test_rules(*tokenizer, executor, config.limits, options.chat_template),
+                         facts,
+                         *engine,
+                         metrics,
+                         test_memory,
+                         steady_now};
+  RpcConfig rpc_config;
+  rpc_config.port = 0;
+  rpc_config.reflection = options.reflection;
+  rpc_config.keepalive_seconds = options.keepalive_seconds;
+  auto started = RpcServer::start(rpc_config, std::move(context));
+  HALFTONE_CHECK(started.ok());
+  rpc = *std::move(started);
+}
+
+LiveServer::~LiveServer() {
+  executor.release();
+  engine->drain(steady_now() + 1'000'000'000);
+  rpc->shutdown(1);
+}
+
+std::string LiveServer::address() const { return absl::StrCat("127.0.0.1:", rpc->port()); }
+
+std::string LiveServer::text_of(const std::vector<int32_t>& tokens) const {
+  std::string bytes;
+  for (int32_t token : tokens) {
+    if (!tokenizer->is_special(token)) bytes += tokenizer->piece(token);
+  }
+  return utf8_with_replacement(bytes);
+}
+
+bool LiveServer::eventually(const std::function<bool()>& condition) const {
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(5);
+  while (std::chrono::steady_clock::now() < until) {
+    if (condition()) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  return condition();
+}
+
+v1::GenerateRequest text_request(const std::string& text, uint32_t max_new_tokens) {
+  v1::GenerateRequest request;
+  request.set_text(text);
+  request.mutable_sampling()->set_temperature(0);
+  request.mutable_stopping()->set_max_new_tokens(max_new_tokens);
+  request.mutable_stopping()->set_ignore_eos(true);
+  return request;
+}
+
+template <class Message>
+Message from_text(const std::string& text) {
+  Message message;
+  HALFTONE_CHECK(google::protobuf::TextFormat::ParseFromString(text, &message));
+  return message;
+}
+
+template v1::GenerateRequest from_text(const std::string&);
+template v1::ScoreRequest from_text(const std::string&);
+template v1::TokenizeRequest from_text(const std::string&);
+template v1::DetokenizeRequest from_text(const std::string&);
+
+}  // namespace halftone
