@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstdlib>
 #include <string>
 
 #include "kernels/cpu/cpu_device.h"
@@ -39,6 +40,13 @@ TEST(CpuDevice, EveryInstructionSetIsInTheListOfTests) {
                     [&](const TestDevice& device) { return device.name == "cpu" && device.isa == cpu_isa_name(isa); });
     EXPECT_TRUE(listed) << cpu_isa_name(isa);
   }
+}
+
+// A required device that no list knows would otherwise be tested by nobody and complained about by nobody.
+TEST(TestDevices, WhatIsRequiredIsInTheList) {
+  const char* required = std::getenv("HALFTONE_REQUIRE");
+  if (required == nullptr) GTEST_SKIP() << "HALFTONE_REQUIRE names no device";
+  EXPECT_TRUE(std::any_of(all_test_devices().begin(), all_test_devices().end(), is_required)) << required;
 }
 
 TEST(CpuDevice, EveryInstructionSetMultipliesWithEveryWeightFormat) {
