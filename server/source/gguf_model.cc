@@ -109,6 +109,10 @@ absl::Status read_known_config(Keys& keys, ModelConfig& config, const std::strin
 absl::Status check_rope_factors(const ModelSource& source, const std::string& file) {
   const SourceTensor* factors = source.find("rope_factors");
   if (!factors) return absl::OkStatus();
+  if (source.config.rope_scaling.kind != RopeScaling::Kind::kNone) {
+    return absl::UnimplementedError(
+        message(file, ": rope scaling in the metadata and the tensor rope_freqs.weight, expected one of them"));
+  }
   std::vector<float> values(static_cast<size_t>(factors->cols()));
   if (absl::Status status = factors->read_rows(0, 1, values); !status.ok()) return status;
   for (float value : values) {
@@ -149,6 +153,10 @@ absl::StatusOr<ModelConfig> gguf_config(const GgufFile& gguf, const std::string&
     return absl::InvalidArgumentError(message(file, ": general.architecture is missing, expected a text"));
   }
   config.architecture = *architecture;
+  const int64_t parts = gguf.metadata.integer("split.count").value_or(0);
+  if (parts > 1) {
+    return absl::UnimplementedError(message(file, ": one of ", parts, " parts of a model, expected a whole one"));
+  }
   config.name = gguf.metadata.text("general.name").value_or("");
   if (config.name.empty()) config.name = std::filesystem::path(file).stem().string();
 

@@ -3,8 +3,8 @@
 // Canonical tensor names: embedding, head, final_norm, rope_factors, and for layer N (from 0)
 //   layers.N.{attention_norm, q, k, v, o, q_bias, k_bias, v_bias, q_norm, k_norm, mlp_norm, gate, up, down}
 // q and k rows are always in rotate-half order (input i pairs with i + head_dim / 2). A matrix is [outputs, inputs].
-// rope_factors [head_dim / 2] divides each rotation frequency, besides rope_scaling: a GGUF file of Llama 3 has it and
-// says kNone, a Hugging Face checkpoint says kLlama3 and has none.
+// rope_factors [head_dim / 2] divides each rotation frequency, in place of rope_scaling: a GGUF file of Llama 3 has it
+// and says kNone, a Hugging Face checkpoint says kLlama3 and has none.
 // Files are mapped and read 64 rows at a time: a model is never in memory twice.
 #pragma once
 

@@ -254,6 +254,12 @@ TEST_F(GgufModel, WhatDoesNotFitTogetherIsNamed) {
       {"yarn", nothing, [](GgufBytes& g) { g.key_text("llama.rope.scaling.type", "yarn"); }, "rope scaling \"yarn\""},
       {"no factor", nothing, [](GgufBytes& g) { g.key_text("llama.rope.scaling.type", "linear"); },
        "llama.rope.scaling.factor is missing, expected a number"},
+      {"two scalings",
+       [](TinyCheckpoint& t) {
+         t.config.rope_scaling = {RopeScaling::Kind::kLlama3, 8, 1, 4, 64};
+       },
+       [](GgufBytes& g) { g.key_f32("llama.rope.scale_linear", 2); }, "and the tensor rope_freqs.weight, expected one"},
+      {"a part", nothing, [](GgufBytes& g) { g.key_u32("split.count", 3); }, "one of 3 parts of a model"},
       {"window", nothing, [](GgufBytes& g) { g.key_text("llama.attention.sliding_window", "7"); },
        "llama.attention.sliding_window has another type, expected an integer"},
   };
