@@ -1,0 +1,119 @@
+#!/usr/bin/python3
+"""The command line of halftone-server: what is wrong is said in one line, before anything is served; --help is complete.
+
+    server_command_test.py FOLDER_OF_BINARIES
+"""
+
+import pathlib
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import served
+
+BINARIES = pathlib.Path(sys.argv[1])
+FLAGS = set(re.findall(r'"(--[a-z-]+)"', (served.ROOT / "server/config.cc").read_text()))
+WELL_KNOWN = {"--help", "--version", "--model", "--modes", "--listen", "--port", "--metrics-port", "--threads",
+              "--max-context", "--kv-bytes", "--queue-requests", "--queue-tokens", "--stall-seconds",
+              "--drain-seconds", "--keepalive-seconds", "--prefix-cache", "--reflection"}
+FOLDER = tempfile.TemporaryDirectory()
+MODEL = FOLDER.name + "/tiny.gguf"
+
+
+def setUpModule():
+    unittest.addModuleCleanup(FOLDER.cleanup)
+    subprocess.run([BINARIES / "write_tiny_checkpoint", MODEL], check=True)
+
+
+def run(*words):
+    return subprocess.run([BINARIES / "halftone-server", *map(str, words)], capture_output=True, text=True, timeout=60,
+                          check=False)
+
+
+class Mistakes(unittest.TestCase):
+    def refused(self, says, *words):
+        """A status that is not 0, and one line that says what is wrong."""
+        result = run(*words)
+        self.assertGreater(result.returncode, 0, result.stdout)  # a signal would be negative
+        lines = (result.stdout + result.stderr).splitlines()
+        guilty = [line for line in lines if re.search(says, line)]
+        self.assertEqual(len(guilty), 1, lines)
+        others = [line for line in lines if line not in guilty and " info " not in line]
+        self.assertIn(others, ([], ["Run with --help for more information."]))
+
+    def serve_with(self, *words):
+        return ("--model", MODEL, "--port", 0, "--metrics-port", 0, "--kv-bytes", "1MiB", *words)
+
+    def test_flags_out_of_their_range(self):
+        self.refused("--model is required")
+        self.refused("--nonsense", *self.serve_with("--nonsense"))
+        self.refused("--port", "--model", MODEL, "--port", 70000)
+        self.refused("--threads", *self.serve_with("--threads", -1))
+        self.refused("--kv-bytes", "--model", MODEL, "--kv-bytes", "much")
+        self.refused("--queue-requests", *self.serve_with("--queue-requests", 0))
+        self.refused("--stall-seconds", *self.serve_with("--stall-seconds", "soon"))
+
+    def test_a_mode_with_a_slip_names_those_that_exist(self):
+        self.refused(r'"w4a61" is not known.*w4a16\+kv8', *self.serve_with("--modes", "w4a61"))
+        self.refused(r'"" is not known', *self.serve_with("--modes", "w4a16,"))
+        self.refused(r'"w4a16" is listed twice', *self.serve_with("--modes", "w4a16,w4a16"))
+
+    def test_a_model_that_cannot_be_read(self):
+        missing = FOLDER.name + "/missing.gguf"
+        self.refused(f"error.*{missing}", "--model", missing)
+        self.refused(f"error.*{FOLDER.name}", "--model", FOLDER.name)  # neither config.json nor anything
+        broken = pathlib.Path(FOLDER.name) / "broken.gguf"
+        broken.write_bytes(pathlib.Path(MODEL).read_bytes()[:5000])
+        self.refused(f"error.*{broken}", "--model", broken)
+        broken.write_bytes(b"not a model")
+        self.refused(f"error.*{broken}", "--model", broken)
+
+    def test_ports_that_are_taken(self):
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            listener.listen()
+            port = listener.getsockname()[1]
+            small = ("--model", MODEL, "--kv-bytes", "1MiB")
+            self.refused(f"error.*--port.*{port}", *small, "--metrics-port", 0, "--port", port)
+            self.refused(f"error.*--metrics-port.*{port}", *small, "--port", 0, "--metrics-port", port)
+
+    def test_what_the_machine_does_not_have(self):
+        self.refused("error.*sse9", *self.serve_with("--cpu-isa", "sse9"))
+        self.refused("error.*(--kv-bytes|pages)", "--model", MODEL, "--port", 0, "--metrics-port", 0, "--kv-bytes", 100)
+
+
+class Help(unittest.TestCase):
+    def test_it_lists_every_flag_once(self):
+        result = run("--help")
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        listed = re.findall(r"^  (?:-\w,)?(--[a-z-]+)", result.stdout, re.MULTILINE)
+        self.assertEqual(len(listed), len(set(listed)))
+        self.assertEqual(set(listed), FLAGS | {"--help", "--version"})
+        self.assertLessEqual(WELL_KNOWN, set(listed))
+
+    def test_it_tells_defaults_modes_and_what_a16_means(self):
+        page = run("--help").stdout
+        for word in ("50051", "9464", "127.0.0.1", "bf16+kv8", "w4a16", "float32", "1024"):
+            self.assertIn(word, page)
+
+    def test_the_version_is_a_line(self):
+        result = run("--version")
+        self.assertEqual(result.returncode, 0)
+        self.assertRegex(result.stdout, r"^halftone \d+\.\d+\.\d+\n$")
+
+
+class Signals(unittest.TestCase):
+    def test_an_idle_server_ends_well(self):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            with served.Server(BINARIES, MODEL, "w4a16", "--kv-bytes", "1MiB") as server:
+                server.child.send_signal(number)
+                self.assertEqual(server.child.wait(timeout=10), 0, server.output())
+                self.assertNotIn("error", server.output())
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1], verbosity=2)
