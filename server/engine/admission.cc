@@ -44,7 +44,7 @@ Admission::Verdict Admission::judge_size(const Request& request) const {
 }
 
 Admission::Verdict Admission::judge(const Request& request) const {
-  if (!closed_.ok()) return {closed_, "draining"};
+  if (!closed_.ok()) return {absl::Status(closed_.code(), closed_.message()), "draining"};
   if (drain_deadline_) {
     return {absl::UnavailableError("the server is draining: it takes no new requests"), "draining", true};
   }
