@@ -28,7 +28,7 @@ void add_flags(CLI::App& app, ServerConfig& c) {
       ->transform(CLI::AsSizeValue(false))->capture_default_str();
   app.add_option("--queue-requests", c.queue_requests, "Requests that may wait; beyond that RESOURCE_EXHAUSTED")
       ->capture_default_str()->check(CLI::PositiveNumber);
-  app.add_option("--queue-tokens", c.queue_tokens, "Prompt tokens that may wait")->capture_default_str()->check(CLI::PositiveNumber);
+  app.add_option("--queue-tokens", c.queue_tokens, "Prompt tokens that may wait; at least one context")->capture_default_str()->check(CLI::PositiveNumber);
   app.add_option("--stall-seconds", c.stall_seconds, "A stream whose reader takes nothing for so long ends RESOURCE_EXHAUSTED")
       ->capture_default_str()->check(CLI::PositiveNumber);
   app.add_option("--drain-seconds", c.drain_seconds, "After SIGTERM or SIGINT, time that living requests get to finish")

@@ -47,7 +47,7 @@ Limits make_limits(const ServerConfig& config, const Executor& executor) {
   limits.max_context_tokens = static_cast<uint32_t>(executor.context());
   limits.max_new_tokens = limits.max_context_tokens;
   limits.max_queue_requests = config.queue_requests;
-  limits.max_queue_tokens = config.queue_tokens;
+  limits.max_queue_tokens = std::max<uint64_t>(config.queue_tokens, limits.max_context_tokens);  // any prompt may wait
   return limits;
 }
 

@@ -43,8 +43,10 @@ class Item {
       unpack(*call_.weights, panels_);
       if (up != nullptr) unpack(*up, panels_ + blocks_ * panel_floats());
     }
-    for (int64_t t = 0; t < x_.rows; t += kDirectTokens) {
-      int64_t tokens = std::min(kDirectTokens, x_.rows - t);
+    // Tiles of nearly equal size: a tile of one or two tokens takes as long as one of four.
+    int64_t tiles = (x_.rows + kDirectTokens - 1) / kDirectTokens, step = (x_.rows + tiles - 1) / tiles;
+    for (int64_t t = 0; t < x_.rows; t += step) {
+      int64_t tokens = std::min(step, x_.rows - t);
       multiply(*call_.weights, panels ? panels_ : nullptr, t, tokens, out_);
       if (up != nullptr) {
         multiply(*up, panels ? panels_ + blocks_ * panel_floats() : nullptr, t, tokens, up_);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <random>
 
 #include "absl/strings/str_cat.h"
 #include "kernels/contract/check.h"
@@ -40,6 +41,8 @@ SchedulerConfig scheduler_config(const EngineConfig& config, const Executor& exe
   scheduler.queue_requests = std::numeric_limits<int64_t>::max() / 2;
   scheduler.queue_tokens = std::numeric_limits<int64_t>::max() / 2;
   scheduler.prefix_cache = config.prefix_cache;
+  std::random_device random;  // nobody outside can aim at collisions
+  scheduler.hash_key = (uint64_t{random()} << 32) | random();
   return scheduler;
 }
 
