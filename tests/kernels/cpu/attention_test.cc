@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,8 @@ struct Param {
   TestDevice device;
   const KvFormat* format;
 };
+
+void PrintTo(const Param& param, std::ostream* out) { *out << full_name(param.device) << " " << param.format->name; }
 
 std::vector<Param> all_params() {
   std::vector<Param> params;

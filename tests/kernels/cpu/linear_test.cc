@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,8 @@ struct Param {
   TestDevice device;
   const WeightFormat* format;
 };
+
+void PrintTo(const Param& param, std::ostream* out) { *out << full_name(param.device) << " " << param.format->name; }
 
 std::vector<Param> all_params() {
   std::vector<Param> params;
