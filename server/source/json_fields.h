@@ -33,7 +33,7 @@ class JsonFields {
   bool flag(const char* key, bool fallback);
   std::string text(const char* key, std::optional<std::string> fallback = {});
 
-  void complain(absl::Status status) { status_.Update(status); }
+  void complain(const absl::Status& status) { status_.Update(status); }
   // "FILE: key", for messages.
   std::string name(const char* key) const;
   const absl::Status& status() const { return status_; }

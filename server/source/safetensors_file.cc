@@ -85,6 +85,7 @@ absl::Status read_place(const nlohmann::json& entry, std::span<const uint8_t> da
 
 absl::Status check_overlap(const std::vector<SafeTensor>& tensors, const std::string& file) {
   std::vector<const SafeTensor*> in_order;
+  in_order.reserve(tensors.size());
   for (const SafeTensor& tensor : tensors) in_order.push_back(&tensor);
   std::sort(in_order.begin(), in_order.end(),
             [](const SafeTensor* a, const SafeTensor* b) { return a->bytes.data() < b->bytes.data(); });
