@@ -1,6 +1,7 @@
 #include "server/rpc/server.h"
 
 #include <google/protobuf/stubs/logging.h>
+#include <grpc/support/log.h>
 #include <grpcpp/ext/health_check_service_server_builder_option.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
@@ -81,7 +82,10 @@ absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::start(const RpcConfig& con
   set_connection_arguments(config, builder);
   builder.AddListeningPort(address(config), grpc::InsecureServerCredentials(), &parts->port);
   builder.RegisterService(&parts->service);
+  // A taken port is ours to report, in one line.
+  gpr_set_log_function([](gpr_log_func_args*) {});
   parts->server = builder.BuildAndStart();
+  gpr_set_log_function(nullptr);
   if (!parts->server || parts->port == 0) {
     return absl::UnavailableError(
         absl::StrCat("cannot listen on ", address(config), ": the port is taken or the address is not this machine's"));
