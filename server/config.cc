@@ -16,28 +16,46 @@ void add_flags(CLI::App& app, ServerConfig& c) {
                      absl::StrJoin(known_modes(), ", ") +
                      ". On the CPU a16 activations are float32; no KV suffix means kv16")
       ->capture_default_str();
-  app.add_option("--listen", c.listen, "Address of both ports; anything but loopback is open to the network")->capture_default_str();
+  app.add_option("--listen", c.listen, "Address of both ports; anything but loopback is open to the network")
+      ->capture_default_str();
   app.add_option("--port", c.port, "gRPC port; 0: any free one")->capture_default_str()->check(CLI::Range(0, 65535));
   app.add_option("--metrics-port", c.metrics_port, "HTTP port of /metrics and /healthz; 0: any free one")
-      ->capture_default_str()->check(CLI::Range(0, 65535));
+      ->capture_default_str()
+      ->check(CLI::Range(0, 65535));
   app.add_option("--threads", c.threads, "Compute threads; 0: one for each processor that the process may use")
-      ->capture_default_str()->check(CLI::Range(0, 256));
-  app.add_option("--max-context", c.max_context, "Longest sequence in tokens; 0: the model's own")->capture_default_str()
+      ->capture_default_str()
+      ->check(CLI::Range(0, 256));
+  app.add_option("--max-context", c.max_context, "Longest sequence in tokens; 0: the model's own")
+      ->capture_default_str()
       ->check(CLI::NonNegativeNumber);
-  app.add_option("--kv-bytes", c.kv_bytes, "Bytes of KV pages, shared by all modes (suffixes KiB MiB GiB); 0: a quarter of the free memory, at most 2 GiB")
-      ->transform(CLI::AsSizeValue(false))->capture_default_str();
+  app.add_option("--kv-bytes", c.kv_bytes,
+                 "Bytes of KV pages, shared by all modes (suffixes KiB MiB GiB); 0: a quarter of the free memory, at "
+                 "most 2 GiB")
+      ->transform(CLI::AsSizeValue(false))
+      ->capture_default_str();
   app.add_option("--queue-requests", c.queue_requests, "Requests that may wait; beyond that RESOURCE_EXHAUSTED")
-      ->capture_default_str()->check(CLI::PositiveNumber);
-  app.add_option("--queue-tokens", c.queue_tokens, "Prompt tokens that may wait; at least one context")->capture_default_str()->check(CLI::PositiveNumber);
-  app.add_option("--stall-seconds", c.stall_seconds, "A stream whose reader takes nothing for so long ends RESOURCE_EXHAUSTED")
-      ->capture_default_str()->check(CLI::PositiveNumber);
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  app.add_option("--queue-tokens", c.queue_tokens, "Prompt tokens that may wait; at least one context")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  app.add_option("--stall-seconds", c.stall_seconds,
+                 "A stream whose reader takes nothing for so long ends RESOURCE_EXHAUSTED")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
   app.add_option("--drain-seconds", c.drain_seconds, "After SIGTERM or SIGINT, time that living requests get to finish")
-      ->capture_default_str()->check(CLI::NonNegativeNumber);
-  app.add_option("--keepalive-seconds", c.keepalive_seconds, "A client that does not answer a ping for as long again is gone")
-      ->capture_default_str()->check(CLI::PositiveNumber);
-  app.add_option("--prefix-cache", c.prefix_cache, "Share the KV pages of equal prompt beginnings")->capture_default_str();
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--keepalive-seconds", c.keepalive_seconds,
+                 "A client that does not answer a ping for as long again is gone")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  app.add_option("--prefix-cache", c.prefix_cache, "Share the KV pages of equal prompt beginnings")
+      ->capture_default_str();
   app.add_option("--reflection", c.reflection, "Answer gRPC server reflection")->capture_default_str();
-  app.add_option("--cpu-isa", c.cpu_isa, "Force an instruction set: avx2, emulated; empty: the best that runs here (environment: HALFTONE_CPU_ISA)")
+  app.add_option(
+         "--cpu-isa", c.cpu_isa,
+         "Force an instruction set: avx2, emulated; empty: the best that runs here (environment: HALFTONE_CPU_ISA)")
       ->envname("HALFTONE_CPU_ISA");
 }
 

@@ -27,7 +27,8 @@ namespace halftone {
 namespace {
 
 Nanoseconds steady_now() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
+      .count();
 }
 
 Nanoseconds nanoseconds(double seconds) { return static_cast<Nanoseconds>(seconds * 1e9); }
@@ -66,8 +67,8 @@ std::vector<ModeDescription> describe_modes(const Executor& executor, const std:
   for (const ModeFacts& f : executor.modes()) {
     uint64_t capacity = static_cast<uint64_t>(executor.pages() * f.page_tokens);
     descriptions.push_back({f.id, f.weights, f.activations, f.kv, f.import, source_format, f.kernel, f.weights_digest,
-                            f.bits_per_weight, f.own_bytes, f.shared_bytes, f.footprint_bytes, f.kv_bytes_per_token, capacity,
-                            f.page_padding_bytes});
+                            f.bits_per_weight, f.own_bytes, f.shared_bytes, f.footprint_bytes, f.kv_bytes_per_token,
+                            capacity, f.page_padding_bytes});
   }
   return descriptions;
 }
@@ -93,7 +94,8 @@ absl::StatusOr<Checkpoint> load_checkpoint(const ServerConfig& config, const std
   absl::StatusOr<std::unique_ptr<Tokenizer>> tokenizer = Tokenizer::create(std::move(source->vocabulary));
   if (!tokenizer.ok()) return tokenizer.status();
   checkpoint.tokenizer = *std::move(tokenizer);
-  checkpoint.chat = ChatTemplate::recognise(source->chat_template, bos_text(*checkpoint.tokenizer), eos_text(*checkpoint.tokenizer));
+  checkpoint.chat =
+      ChatTemplate::recognise(source->chat_template, bos_text(*checkpoint.tokenizer), eos_text(*checkpoint.tokenizer));
   LocalExecutorOptions options;
   options.modes = modes;
   options.max_context = config.max_context;
@@ -113,8 +115,8 @@ absl::StatusOr<Checkpoint> load_checkpoint(const ServerConfig& config, const std
 ServerFacts make_facts(const Checkpoint& checkpoint, const Device& device, int threads) {
   DeviceFacts facts{std::string(device.name()), "this machine's processors", std::string(device.kernel_name()),
                     static_cast<uint32_t>(threads), memory_limit_bytes()};
-  return {kVersion, checkpoint.config.name, checkpoint.config.architecture, checkpoint.digest, checkpoint.format, {facts},
-          checkpoint.executor->pages()};
+  return {kVersion, checkpoint.config.name,      checkpoint.config.architecture, checkpoint.digest, checkpoint.format,
+          {facts},  checkpoint.executor->pages()};
 }
 
 // Returns when a signal asks the process to end. The signals were blocked before any thread began.
@@ -127,8 +129,8 @@ int wait_for_signal(const sigset_t& signals) {
 void log_ready(const Checkpoint& checkpoint, const RpcServer& rpc, const HttpServer& http, const ServerConfig& config) {
   for (const ModeFacts& mode : checkpoint.executor->modes()) {
     spdlog::info("mode {}: {:.2f} bits per weight, {:.1f} MB of weights, {} bytes of KV per token, {} weights", mode.id,
-                 mode.bits_per_weight, static_cast<double>(mode.own_bytes + mode.shared_bytes) / 1e6, mode.kv_bytes_per_token,
-                 mode.import);
+                 mode.bits_per_weight, static_cast<double>(mode.own_bytes + mode.shared_bytes) / 1e6,
+                 mode.kv_bytes_per_token, mode.import);
   }
   spdlog::info("serving {} on {}:{} (gRPC) and http://{}:{}/metrics", checkpoint.config.name, config.listen, rpc.port(),
                config.listen, http.port());
@@ -139,7 +141,8 @@ int run(const ServerConfig& config, const sigset_t& signals) {
   if (!modes.ok()) return fail("--modes", modes.status());
   Ledger ledger;
   std::unique_ptr<Device> device = make_cpu_device({config.threads, config.cpu_isa}, ledger);
-  if (device == nullptr) return fail("--cpu-isa", absl::InvalidArgumentError(config.cpu_isa + " does not run on this machine"));
+  if (device == nullptr)
+    return fail("--cpu-isa", absl::InvalidArgumentError(config.cpu_isa + " does not run on this machine"));
   spdlog::info("halftone {} loads {} on cpu ({})", kVersion, config.model, std::string(device->kernel_name()));
   absl::StatusOr<Checkpoint> loaded = load_checkpoint(config, *modes, *device);
   if (!loaded.ok()) return fail(config.model.c_str(), loaded.status());
@@ -170,8 +173,12 @@ int run(const ServerConfig& config, const sigset_t& signals) {
   if (!http.ok()) return fail("--metrics-port", http.status());
   Defaults defaults = make_defaults(checkpoint.generation, engine_config.limits);
   auto facts_of_modes = checkpoint.executor->modes();
-  RequestRules rules{*checkpoint.tokenizer, checkpoint.chat, engine_config.limits, defaults,
-                     {facts_of_modes.begin(), facts_of_modes.end()}, checkpoint.executor->vocabulary()};
+  RequestRules rules{*checkpoint.tokenizer,
+                     checkpoint.chat,
+                     engine_config.limits,
+                     defaults,
+                     {facts_of_modes.begin(), facts_of_modes.end()},
+                     checkpoint.executor->vocabulary()};
   int threads = config.threads > 0 ? config.threads : cpu_threads();
   ServiceContext context{rules, make_facts(checkpoint, *device, threads), engine, metrics, memory, steady_now};
   auto rpc = RpcServer::start({config.listen, config.port, config.keepalive_seconds, config.reflection}, context);

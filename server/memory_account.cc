@@ -10,7 +10,8 @@ MemorySample memory_account(Device& device, const SourceFiles* files) {
   uint64_t accounted = 0;
   for (const MemoryEntry& entry : device.ledger().entries()) {
     MemorySample::Entry out{name, entry.tag.owner, memory_category_name(entry.tag.category), entry.bytes, {}};
-    for (int stage = 0; stage < kMemoryStages; ++stage) out.peak_bytes[stage] = entry.peak_bytes[static_cast<size_t>(stage)];
+    for (int stage = 0; stage < kMemoryStages; ++stage)
+      out.peak_bytes[stage] = entry.peak_bytes[static_cast<size_t>(stage)];
     sample.entries.push_back(std::move(out));
     accounted += entry.bytes;
   }

@@ -1,5 +1,6 @@
 // The narrow waist between file formats and weight formats: w = scale * q + minimum, group by group along the inputs.
-// Q4_0, Q4_1, Q8_0, GPTQ, AWQ and compressed-tensors are all this. Every reader makes it, every weight format may take it.
+// Q4_0, Q4_1, Q8_0, GPTQ, AWQ and compressed-tensors are all this. Every reader makes it, every weight format may take
+// it.
 #pragma once
 
 #include <cstdint>
@@ -24,11 +25,11 @@ struct AffineGrid {
 
 // Some consecutive rows of one matrix. A view; the reader's buffer owns the memory.
 struct AffineGroups {
-  int64_t rows = 0, cols = 0;        // cols is a multiple of grid.group
+  int64_t rows = 0, cols = 0;  // cols is a multiple of grid.group
   AffineGrid grid;
-  std::span<const uint8_t> codes;    // [rows][cols], one unsigned code a byte: Q8_0's -3 is 125
-  std::span<const float> scale;      // [rows][cols / group]
-  std::span<const float> minimum;    // [rows][cols / group]
+  std::span<const uint8_t> codes;        // [rows][cols], one unsigned code a byte: Q8_0's -3 is 125
+  std::span<const float> scale;          // [rows][cols / group]
+  std::span<const float> minimum;        // [rows][cols / group]
   std::span<const int32_t> input_order;  // column j holds input input_order[j]; empty: in order
 };
 

@@ -29,7 +29,8 @@ Buffer::~Buffer() {
 KvLayout make_kv_layout(const KvFormat& format, int64_t layers, int64_t kv_heads, int64_t head_dim,
                         int64_t page_tokens) {
   auto size = [](int64_t n) { return static_cast<size_t>(n); };
-  KvLayout layout{.format = &format, .layers = layers, .kv_heads = kv_heads, .head_dim = head_dim, .page_tokens = page_tokens};
+  KvLayout layout{
+      .format = &format, .layers = layers, .kv_heads = kv_heads, .head_dim = head_dim, .page_tokens = page_tokens};
   layout.head_bytes = 2 * size(head_dim * page_tokens) * format.code_bytes;
   layout.scales_offset = size(kv_heads) * layout.head_bytes;
   size_t scale_bytes = format.has_scales ? size(kv_heads * 2 * page_tokens) * 2 : 0;

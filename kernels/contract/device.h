@@ -1,5 +1,6 @@
-// A processor at run time: memory with names, and the operations of a decoder. One thread at a time (the engine's); operations
-// happen in call order. Every operation is specified in plain loops by kernels/reference and classed in docs/NUMERICS.md.
+// A processor at run time: memory with names, and the operations of a decoder. One thread at a time (the engine's);
+// operations happen in call order. Every operation is specified in plain loops by kernels/reference and classed in
+// docs/NUMERICS.md.
 #pragma once
 
 #include <cstddef>
@@ -42,10 +43,10 @@ class Buffer {
 
 // The tokens of one sequence in a step, as attention sees them.
 struct AttentionSequence {
-  int64_t first_token = 0;           // row of q, k, v where its new tokens begin
+  int64_t first_token = 0;  // row of q, k, v where its new tokens begin
   int64_t tokens = 0;
   int64_t first_position = 0;
-  std::span<const int32_t> pages;    // covers positions [0, first_position + tokens)
+  std::span<const int32_t> pages;  // covers positions [0, first_position + tokens)
 };
 
 struct KvTarget {
@@ -56,12 +57,12 @@ struct KvTarget {
 
 // RoPE in rotate-half order, QK norm before it where weights are given, then K and V into the pages.
 struct RopeStoreCall {
-  Tensor q, k, v;                      // [tokens, heads * head_dim], [tokens, kv_heads * head_dim]; q is rotated in place
+  Tensor q, k, v;  // [tokens, heads * head_dim], [tokens, kv_heads * head_dim]; q is rotated in place
   int64_t heads = 0;
-  const float* q_norm = nullptr;       // [head_dim]; null: none
+  const float* q_norm = nullptr;  // [head_dim]; null: none
   const float* k_norm = nullptr;
   float rms_epsilon = 0;
-  const float* cosines = nullptr;      // [positions][head_dim / 2]
+  const float* cosines = nullptr;  // [positions][head_dim / 2]
   const float* sines = nullptr;
   std::span<const AttentionSequence> sequences;
   KvTarget kv;
@@ -69,11 +70,11 @@ struct RopeStoreCall {
 
 // Causal attention of new tokens to everything stored, their own keys included.
 struct AttentionCall {
-  Tensor q;                            // [tokens, heads * head_dim]
-  Tensor y;                            // the same shape
+  Tensor q;  // [tokens, heads * head_dim]
+  Tensor y;  // the same shape
   int64_t heads = 0;
-  float scale = 1;                     // of the scores
-  int64_t window = 0;                  // a token sees itself and window - 1 before it; 0: everything
+  float scale = 1;     // of the scores
+  int64_t window = 0;  // a token sees itself and window - 1 before it; 0: everything
   std::span<const AttentionSequence> sequences;
   KvTarget kv;
 };
@@ -81,27 +82,33 @@ struct AttentionCall {
 struct EmbedCall {
   const PackedMatrix* weights = nullptr;  // [vocabulary, dim]
   std::span<const int32_t> tokens;
-  Tensor y;                               // [tokens, dim]
+  Tensor y;  // [tokens, dim]
 };
 
-struct LogitEdit { int32_t id = 0; float value = 0; };  // the row's value at id is replaced by this
+struct LogitEdit {
+  int32_t id = 0;
+  float value = 0;
+};  // the row's value at id is replaced by this
 
-struct LogitCandidate { int32_t id = 0; float logit = 0; };
+struct LogitCandidate {
+  int32_t id = 0;
+  float logit = 0;
+};
 
 // What is wanted of one row of logits, and what comes back.
 struct LogitReduction {
-  const float* logits = nullptr;          // [vocabulary], raw; not changed
+  const float* logits = nullptr;  // [vocabulary], raw; not changed
   int64_t vocabulary = 0;
-  std::span<const LogitEdit> edits;       // penalties, biases and masks, already as final values; ascending id, each once
-  float inverse_temperature = 1;          // for edited_logsumexp; 0: that is not wanted
-  int64_t raw_best = 0;                   // so many best raw candidates
-  int64_t edited_best = 0;                // so many best candidates after the edits
-  int32_t target = -1;                    // its raw logit and rank; -1: none
+  std::span<const LogitEdit> edits;  // penalties, biases and masks, already as final values; ascending id, each once
+  float inverse_temperature = 1;     // for edited_logsumexp; 0: that is not wanted
+  int64_t raw_best = 0;              // so many best raw candidates
+  int64_t edited_best = 0;           // so many best candidates after the edits
+  int32_t target = -1;               // its raw logit and rank; -1: none
   // Results.
-  float logsumexp = 0;                    // of the raw row
-  float edited_logsumexp = 0;             // of inverse_temperature * edited row; only if edited_best > 0
+  float logsumexp = 0;         // of the raw row
+  float edited_logsumexp = 0;  // of inverse_temperature * edited row; only if edited_best > 0
   float target_logit = 0;
-  uint32_t target_rank = 0;               // 1 + number of raw logits greater than the target's
+  uint32_t target_rank = 0;  // 1 + number of raw logits greater than the target's
   bool finite = true;
   std::vector<LogitCandidate> raw, edited;  // descending; equal ones by ascending id
 };

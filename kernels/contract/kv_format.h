@@ -25,11 +25,10 @@ struct KvLayout {
   size_t head_bytes = 0;     // K and V codes of one head
   size_t scales_offset = 0;  // in a layer
   size_t layer_bytes = 0;
-  size_t page_bytes = 0;     // of the arena; at least layers * layer_bytes
+  size_t page_bytes = 0;  // of the arena; at least layers * layer_bytes
 
   size_t used_bytes() const { return static_cast<size_t>(layers) * layer_bytes; }
 };
-
 
 struct KvFormat {
   std::string_view name;  // "kv16"
@@ -37,10 +36,12 @@ struct KvFormat {
   size_t code_bytes = 2;  // of one value
   bool has_scales = false;
 
-  // Stores one head's K and V of one token (after RoPE) at `slot` of a page's layer. Returns how many values were out of range
-  // and clamped. k, v: [head_dim].
-  int64_t (*store)(const KvLayout& layout, std::byte* layer, int64_t head, int64_t slot, const float* k, const float* v);
-  // What was stored, as float32: keys [head_dim][T], values [T][head_dim]; slots beyond `count` may hold anything finite or not.
+  // Stores one head's K and V of one token (after RoPE) at `slot` of a page's layer. Returns how many values were out
+  // of range and clamped. k, v: [head_dim].
+  int64_t (*store)(const KvLayout& layout, std::byte* layer, int64_t head, int64_t slot, const float* k,
+                   const float* v);
+  // What was stored, as float32: keys [head_dim][T], values [T][head_dim]; slots beyond `count` may hold anything
+  // finite or not.
   void (*load_keys)(const KvLayout& layout, const std::byte* layer, int64_t head, float* out);
   void (*load_values)(const KvLayout& layout, const std::byte* layer, int64_t head, float* out);
   // The same by this machine's instructions, bit for bit; chosen by the CPU device.
@@ -49,6 +50,7 @@ struct KvFormat {
 };
 
 // page_bytes is the smallest that the layout allows; whoever makes the arena raises it.
-KvLayout make_kv_layout(const KvFormat& format, int64_t layers, int64_t kv_heads, int64_t head_dim, int64_t page_tokens);
+KvLayout make_kv_layout(const KvFormat& format, int64_t layers, int64_t kv_heads, int64_t head_dim,
+                        int64_t page_tokens);
 
 }  // namespace halftone

@@ -1,5 +1,5 @@
-// The account of every byte that a device holds: by owner (a mode, a weight format that modes share, or "shared") and category.
-// Any thread. Peaks are kept by stage; the stage is set by whoever runs the step.
+// The account of every byte that a device holds: by owner (a mode, a weight format that modes share, or "shared") and
+// category. Any thread. Peaks are kept by stage; the stage is set by whoever runs the step.
 #pragma once
 
 #include <array>
@@ -13,7 +13,15 @@
 namespace halftone {
 
 enum class MemoryCategory : uint8_t {
-  kWeights, kWeightScales, kKvCache, kKvScales, kKvPadding, kActivations, kWorkspace, kGraphs, kOther,
+  kWeights,
+  kWeightScales,
+  kKvCache,
+  kKvScales,
+  kKvPadding,
+  kActivations,
+  kWorkspace,
+  kGraphs,
+  kOther,
 };
 constexpr int kMemoryCategories = 9;
 const char* memory_category_name(MemoryCategory category);

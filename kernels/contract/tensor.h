@@ -10,10 +10,13 @@ enum class DType : uint8_t { kF32, kF16, kBF16, kS8 };
 
 constexpr size_t dtype_bytes(DType dtype) {
   switch (dtype) {
-    case DType::kF32: return 4;
+    case DType::kF32:
+      return 4;
     case DType::kF16:
-    case DType::kBF16: return 2;
-    case DType::kS8: return 1;
+    case DType::kBF16:
+      return 2;
+    case DType::kS8:
+      return 1;
   }
   return 0;
 }

@@ -1,4 +1,5 @@
-// A weight format: how one matrix is stored and multiplied. One folder under kernels/weights each; weights.cc is the list.
+// A weight format: how one matrix is stored and multiplied. One folder under kernels/weights each; weights.cc is the
+// list.
 //
 // Every format decodes to float32 values, and a product with a16 activations is defined on those values:
 //   y[t][r] = fma over c = 0, 1, ... of unpack(r, c) * x[t][c], starting at +0.
@@ -47,8 +48,8 @@ struct PackedMatrix {
 struct CpuLinear;
 
 struct WeightFormat {
-  std::string_view name;         // "w4"
-  std::string_view scale_name;   // how scales are stored, for reports: "f16 per 32"; empty: none
+  std::string_view name;        // "w4"
+  std::string_view scale_name;  // how scales are stored, for reports: "f16 per 32"; empty: none
 
   // The layout for a tensor that has no grid of its own. Nothing: this format cannot hold such a matrix.
   std::optional<PackedShape> (*plan)(int64_t rows, int64_t cols);
@@ -56,7 +57,8 @@ struct WeightFormat {
   std::optional<PackedShape> (*plan_import)(int64_t rows, int64_t cols, const AffineGrid& grid);
   PackedBytes (*bytes)(const PackedShape& shape);
 
-  // first_row is a multiple of 64, values hold at most 64 rows. `packed` starts zeroed. Any thread, disjoint rows at once.
+  // first_row is a multiple of 64, values hold at most 64 rows. `packed` starts zeroed. Any thread, disjoint rows at
+  // once.
   void (*pack_rows)(const PackedMatrix& packed, int64_t first_row, int64_t count, const float* values);
   // Exactly, or false (a value that does not fit the layout); then nothing may be assumed about these rows.
   bool (*import_rows)(const PackedMatrix& packed, int64_t first_row, const AffineGroups& groups);

@@ -10,15 +10,21 @@ namespace {
 class TileRun {
  public:
   TileRun(const CpuContext& context, const AttentionTile& tile, int64_t rows, float* scratch)
-      : context_(context), tile_(tile), rows_(rows), padded_(padded_head_dim(tile.call->kv.layout->head_dim)),
-        into_(scratch), next_(into_ + rows * padded_), scratch_(next_ + rows * padded_) {}
+      : context_(context),
+        tile_(tile),
+        rows_(rows),
+        padded_(padded_head_dim(tile.call->kv.layout->head_dim)),
+        into_(scratch),
+        next_(into_ + rows * padded_),
+        scratch_(next_ + rows * padded_) {}
 
   void run() {
     const AttentionCall& call = *tile_.call;
     int64_t first_position = tile_.sequence->first_position + tile_.first;
     int64_t oldest = call.window > 0 ? std::max<int64_t>(0, first_position - call.window + 1) : 0;
     for (int64_t row = 0; row < rows_; ++row) merged_[row].empty = true;
-    for (int64_t split = oldest / kSplitPositions; split <= (first_position + tile_.tokens - 1) / kSplitPositions; ++split) {
+    for (int64_t split = oldest / kSplitPositions; split <= (first_position + tile_.tokens - 1) / kSplitPositions;
+         ++split) {
       AttentionPartial partials[kMaxRows];
       context_.ops.attend_split(tile_, split, partials, next_, scratch_);
       for (int64_t row = 0; row < rows_; ++row) {
@@ -70,7 +76,8 @@ void cpu_attention(const CpuContext& context, const AttentionCall& call) {
   int64_t group = call.heads / layout.kv_heads, step = tile_tokens(group);
   HALFTONE_CHECK(step * group <= TileRun::kMaxRows);
   int64_t items = 0;
-  for (const AttentionSequence& sequence : call.sequences) items += (sequence.tokens + step - 1) / step * layout.kv_heads;
+  for (const AttentionSequence& sequence : call.sequences)
+    items += (sequence.tokens + step - 1) / step * layout.kv_heads;
   // Late tiles see more, so they go first: the last item to finish is then a short one.
   context.pool.run(items, [&](int64_t item, int thread) {
     int64_t at = items - 1 - item;
@@ -106,8 +113,9 @@ int64_t cpu_rope_store(const CpuContext& context, const RopeStoreCall& call) {
         std::byte* layer = call.kv.arena + static_cast<size_t>(page) * layout.page_bytes +
                            static_cast<size_t>(call.kv.layer) * layout.layer_bytes;
         for (int64_t head = 0; head < layout.kv_heads; ++head) {
-          out_of_range += layout.format->store(layout, layer, head, position % layout.page_tokens,
-                                               call.k.f32(t) + head * layout.head_dim, call.v.f32(t) + head * layout.head_dim);
+          out_of_range +=
+              layout.format->store(layout, layer, head, position % layout.page_tokens,
+                                   call.k.f32(t) + head * layout.head_dim, call.v.f32(t) + head * layout.head_dim);
         }
       }
     }

@@ -1,6 +1,6 @@
 // Attention of a tile of query rows to one split of 256 positions, over the vector primitives S.
-// Scores have tokens along the lanes, values have head dimensions along the lanes: nothing is added across lanes but the sum of
-// a row's weights, by sixteen named lanes and one tree.
+// Scores have tokens along the lanes, values have head dimensions along the lanes: nothing is added across lanes but
+// the sum of a row's weights, by sixteen named lanes and one tree.
 #pragma once
 
 #include <cmath>
@@ -27,9 +27,16 @@ class SplitAttention {
   using LoadPage = void (*)(const KvLayout&, const std::byte* layer, int64_t head, float* out);
 
   SplitAttention(const AttentionTile& tile, int64_t split, LoadPage load_keys, LoadPage load_values, float* scratch)
-      : call_(*tile.call), tile_(tile), layout_(*tile.call->kv.layout), load_keys_(load_keys), load_values_(load_values),
-        group_(call_.heads / layout_.kv_heads), rows_(tile.tokens * group_),
-        begin_(split * kSplitPositions), scores_(scratch), page_(scratch + rows_ * kSplitPositions) {}
+      : call_(*tile.call),
+        tile_(tile),
+        layout_(*tile.call->kv.layout),
+        load_keys_(load_keys),
+        load_values_(load_values),
+        group_(call_.heads / layout_.kv_heads),
+        rows_(tile.tokens * group_),
+        begin_(split * kSplitPositions),
+        scores_(scratch),
+        page_(scratch + rows_ * kSplitPositions) {}
 
   void run(AttentionPartial* partials, float* values) {
     Span seen = {visible(0).first, visible(rows_ - 1).end};  // later tokens see later positions
@@ -148,7 +155,8 @@ class SplitAttention {
     const float* weights = scores_ + row * kSplitPositions + (first - begin_);
     const float* page = page_ + (first - page_begin) * layout_.head_dim;
     int64_t d = 0;
-    for (; d + 4 * S::kLanes <= layout_.head_dim; d += 4 * S::kLanes) add_dims<4>(weights, page + d, end - first, into + d);
+    for (; d + 4 * S::kLanes <= layout_.head_dim; d += 4 * S::kLanes)
+      add_dims<4>(weights, page + d, end - first, into + d);
     for (; d < layout_.head_dim; d += S::kLanes) add_dims<1>(weights, page + d, end - first, into + d);
   }
 
@@ -175,7 +183,8 @@ void merge(AttentionPartial* into, float* into_values, const AttentionPartial& n
   typename S::F factors[2] = {exp_ordered<S>(S::broadcast(into->maximum - maximum)),
                               exp_ordered<S>(S::broadcast(next.maximum - maximum))};
   for (int64_t d = 0; d < padded; d += S::kLanes) {
-    S::store(into_values + d, S::fma(S::load(next_values + d), factors[1], S::mul(S::load(into_values + d), factors[0])));
+    S::store(into_values + d,
+             S::fma(S::load(next_values + d), factors[1], S::mul(S::load(into_values + d), factors[0])));
   }
   typename S::F sum = S::fma(S::broadcast(next.sum), factors[1], S::mul(S::broadcast(into->sum), factors[0]));
   float lanes[S::kLanes];

@@ -87,7 +87,8 @@ int cpu_threads() {
 std::unique_ptr<Device> make_cpu_device(const CpuOptions& options, Ledger& ledger) {
   int threads = options.threads > 0 ? options.threads : cpu_threads();
   for (CpuIsa isa : cpu_isas()) {
-    if (options.isa.empty() || options.isa == cpu_isa_name(isa)) return std::make_unique<CpuDevice>(threads, isa, ledger);
+    if (options.isa.empty() || options.isa == cpu_isa_name(isa))
+      return std::make_unique<CpuDevice>(threads, isa, ledger);
   }
   return nullptr;
 }

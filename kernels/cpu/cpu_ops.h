@@ -1,5 +1,5 @@
-// The loops of the CPU device that have a body for each instruction set. Plain functions without threads: the device splits the
-// work and passes scratch. All are *ordered* (docs/NUMERICS.md): every body gives the same bits.
+// The loops of the CPU device that have a body for each instruction set. Plain functions without threads: the device
+// splits the work and passes scratch. All are *ordered* (docs/NUMERICS.md): every body gives the same bits.
 #pragma once
 
 #include <cstdint>
@@ -40,7 +40,8 @@ struct CpuOps {
   void (*rope)(const RopeStoreCall& call, const float* norm, int64_t heads, int64_t position, float* x);
   // The tile's rows against positions [split * 256, split * 256 + 256): partials[row], values[row][padded head_dim].
   // Row = token * heads per KV head + head. scratch: attention_scratch_floats().
-  void (*attend_split)(const AttentionTile& tile, int64_t split, AttentionPartial* partials, float* values, float* scratch);
+  void (*attend_split)(const AttentionTile& tile, int64_t split, AttentionPartial* partials, float* values,
+                       float* scratch);
   // into = into merged with the next split's.
   void (*merge)(AttentionPartial* into, float* into_values, const AttentionPartial& next, const float* next_values,
                 int64_t head_dim);
@@ -49,7 +50,8 @@ struct CpuOps {
   float (*sum_exp)(const float* x, int64_t n, float scale, float shift);
   int64_t (*count_greater)(const float* x, int64_t n, float than);
   // Calls found(context, index) for each x[index] > *than, ascending; *than may be raised by it.
-  void (*scan_greater)(const float* x, int64_t n, const float* than, void (*found)(void* context, int64_t index), void* context);
+  void (*scan_greater)(const float* x, int64_t n, const float* than, void (*found)(void* context, int64_t index),
+                       void* context);
 };
 
 CpuOps cpu_ops_avx2();

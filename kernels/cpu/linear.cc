@@ -8,8 +8,8 @@
 namespace halftone {
 namespace {
 
-constexpr int64_t kMaxPanels = 4;             // of one item: they stay in the second-level cache together
-constexpr int64_t kPanelFloats = 64 * 1024;   // beyond so many floats of panels an item takes fewer blocks
+constexpr int64_t kMaxPanels = 4;            // of one item: they stay in the second-level cache together
+constexpr int64_t kPanelFloats = 64 * 1024;  // beyond so many floats of panels an item takes fewer blocks
 
 int64_t blocks_of(const PackedMatrix& m) { return (m.shape.rows + kRowBlock - 1) / kRowBlock; }
 
@@ -29,12 +29,20 @@ Cut cut(const LinearCall& call, int64_t first_item) {
   return {blocks, first_item, (blocks_of(*call.weights) + blocks - 1) / blocks};
 }
 
-// One item of one call. Tokens go through in tiles; a tile's outputs meet the epilogue while they are in the first-level cache.
+// One item of one call. Tokens go through in tiles; a tile's outputs meet the epilogue while they are in the
+// first-level cache.
 class Item {
  public:
   Item(const CpuContext& context, const LinearCall& call, Tensor x, int64_t first_block, int64_t blocks, float* scratch)
-      : context_(context), call_(call), x_(x), first_(first_block), blocks_(blocks), width_(blocks * kRowBlock),
-        out_(scratch), up_(out_ + kDirectTokens * kMaxPanels * kRowBlock), panels_(up_ + kDirectTokens * kMaxPanels * kRowBlock) {}
+      : context_(context),
+        call_(call),
+        x_(x),
+        first_(first_block),
+        blocks_(blocks),
+        width_(blocks * kRowBlock),
+        out_(scratch),
+        up_(out_ + kDirectTokens * kMaxPanels * kRowBlock),
+        panels_(up_ + kDirectTokens * kMaxPanels * kRowBlock) {}
 
   void run() {
     bool panels = x_.rows > kDirectTokens;
@@ -98,8 +106,8 @@ class Item {
   const LinearCall& call_;
   Tensor x_;
   int64_t first_, blocks_, width_;
-  float* out_;     // [tokens][width]
-  float* up_;      // the same of the other matrix of SwiGLU
+  float* out_;  // [tokens][width]
+  float* up_;   // the same of the other matrix of SwiGLU
   float* panels_;
 };
 
@@ -110,7 +118,8 @@ int64_t item_scratch_floats(int64_t cols) {
 // The calls' common x, normalized where they want it; lies behind the threads' scratch.
 Tensor normalized(const CpuContext& context, const LinearCall& call) {
   if (call.rms_weight == nullptr) return call.x;
-  Tensor y = f32_tensor(context.thread_scratch(context.pool.threads(), item_scratch_floats(call.x.cols)), call.x.rows, call.x.cols);
+  Tensor y = f32_tensor(context.thread_scratch(context.pool.threads(), item_scratch_floats(call.x.cols)), call.x.rows,
+                        call.x.cols);
   const std::byte* end = reinterpret_cast<const std::byte*>(y.f32() + y.rows * y.cols);
   HALFTONE_CHECK(end <= context.workspace + context.workspace_bytes);
   constexpr int64_t kRows = 8;

@@ -1,5 +1,5 @@
-// How the CPU multiplies with a packed matrix: a weight format brings two small kernels for each instruction set, the device
-// does the rest (norms, splitting, epilogues). Blocks are kRowBlock = 16 outputs; x and out are float32.
+// How the CPU multiplies with a packed matrix: a weight format brings two small kernels for each instruction set, the
+// device does the rest (norms, splitting, epilogues). Blocks are kRowBlock = 16 outputs; x and out are float32.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,8 @@ const char* cpu_isa_name(CpuIsa isa);
 constexpr int64_t kDirectTokens = 6;
 
 struct CpuLinearKernels {
-  // out[t * out_stride + r] for the 16 * blocks outputs of blocks [first_block, first_block + blocks), tokens <= kDirectTokens.
+  // out[t * out_stride + r] for the 16 * blocks outputs of blocks [first_block, first_block + blocks), tokens <=
+  // kDirectTokens.
   void (*direct)(const PackedMatrix& weights, int64_t first_block, int64_t blocks, const float* x, int64_t x_stride,
                  int64_t tokens, float* out, int64_t out_stride) = nullptr;
   // panel[c * 16 + r]: one block's values, input after input.

@@ -1,5 +1,5 @@
-// The loops of a product, once for every weight format and instruction set. S: the vector primitives (simd/). D: a decoder of
-// one block of 16 outputs of packed codes:
+// The loops of a product, once for every weight format and instruction set. S: the vector primitives (simd/). D: a
+// decoder of one block of 16 outputs of packed codes:
 //   D(const PackedMatrix&, int64_t block)
 //   static constexpr int kStep          inputs in one word of codes
 //   void start_group(int64_t group)
@@ -96,12 +96,18 @@ template <class S, class D>
 void direct(const PackedMatrix& weights, int64_t first_block, int64_t blocks, const float* x, int64_t x_stride,
             int64_t tokens, float* out, int64_t out_stride) {
   switch (tokens) {
-    case 1: return direct_tokens<S, D, 1>(weights, first_block, blocks, x, x_stride, out, out_stride);
-    case 2: return direct_tokens<S, D, 2>(weights, first_block, blocks, x, x_stride, out, out_stride);
-    case 3: return direct_tokens<S, D, 3>(weights, first_block, blocks, x, x_stride, out, out_stride);
-    case 4: return direct_tokens<S, D, 4>(weights, first_block, blocks, x, x_stride, out, out_stride);
-    case 5: return direct_tokens<S, D, 5>(weights, first_block, blocks, x, x_stride, out, out_stride);
-    default: return direct_tokens<S, D, 6>(weights, first_block, blocks, x, x_stride, out, out_stride);
+    case 1:
+      return direct_tokens<S, D, 1>(weights, first_block, blocks, x, x_stride, out, out_stride);
+    case 2:
+      return direct_tokens<S, D, 2>(weights, first_block, blocks, x, x_stride, out, out_stride);
+    case 3:
+      return direct_tokens<S, D, 3>(weights, first_block, blocks, x, x_stride, out, out_stride);
+    case 4:
+      return direct_tokens<S, D, 4>(weights, first_block, blocks, x, x_stride, out, out_stride);
+    case 5:
+      return direct_tokens<S, D, 5>(weights, first_block, blocks, x, x_stride, out, out_stride);
+    default:
+      return direct_tokens<S, D, 6>(weights, first_block, blocks, x, x_stride, out, out_stride);
   }
 }
 

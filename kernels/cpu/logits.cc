@@ -17,7 +17,8 @@ class Best {
 
   std::vector<LogitCandidate> of(const CpuOps& ops, int64_t n) {
     if (wanted_ == 0) return {};
-    ops.scan_greater(row_, n, &than_, [](void* self, int64_t index) { static_cast<Best*>(self)->add(index); }, this);
+    ops.scan_greater(
+        row_, n, &than_, [](void* self, int64_t index) { static_cast<Best*>(self)->add(index); }, this);
     std::sort(heap_.begin(), heap_.end(), better);
     return std::move(heap_);
   }
@@ -47,7 +48,8 @@ float logsumexp(const CpuOps& ops, const float* row, int64_t n, float scale) {
 
 void take_edits(LogitReduction& r, std::vector<LogitCandidate> raw) {
   auto edited = [&](int32_t id) {
-    auto it = std::lower_bound(r.edits.begin(), r.edits.end(), id, [](const LogitEdit& e, int32_t i) { return e.id < i; });
+    auto it =
+        std::lower_bound(r.edits.begin(), r.edits.end(), id, [](const LogitEdit& e, int32_t i) { return e.id < i; });
     return it != r.edits.end() && it->id == id;
   };
   std::erase_if(raw, [&](const LogitCandidate& c) { return edited(c.id); });

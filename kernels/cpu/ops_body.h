@@ -63,12 +63,18 @@ template <class S>
 void multiply_panel(const float* panel, int64_t cols, const float* x, int64_t x_stride, int64_t tokens, float* out,
                     int64_t out_stride) {
   switch (tokens) {
-    case 1: return panel_tile<S, 1>(panel, cols, x, x_stride, out, out_stride);
-    case 2: return panel_tile<S, 2>(panel, cols, x, x_stride, out, out_stride);
-    case 3: return panel_tile<S, 3>(panel, cols, x, x_stride, out, out_stride);
-    case 4: return panel_tile<S, 4>(panel, cols, x, x_stride, out, out_stride);
-    case 5: return panel_tile<S, 5>(panel, cols, x, x_stride, out, out_stride);
-    default: return panel_tile<S, 6>(panel, cols, x, x_stride, out, out_stride);
+    case 1:
+      return panel_tile<S, 1>(panel, cols, x, x_stride, out, out_stride);
+    case 2:
+      return panel_tile<S, 2>(panel, cols, x, x_stride, out, out_stride);
+    case 3:
+      return panel_tile<S, 3>(panel, cols, x, x_stride, out, out_stride);
+    case 4:
+      return panel_tile<S, 4>(panel, cols, x, x_stride, out, out_stride);
+    case 5:
+      return panel_tile<S, 5>(panel, cols, x, x_stride, out, out_stride);
+    default:
+      return panel_tile<S, 6>(panel, cols, x, x_stride, out, out_stride);
   }
 }
 
@@ -138,7 +144,8 @@ int64_t count_greater(const float* x, int64_t n, float than) {
 }
 
 template <class S>
-void scan_greater(const float* x, int64_t n, const float* than, void (*found)(void* context, int64_t index), void* context) {
+void scan_greater(const float* x, int64_t n, const float* than, void (*found)(void* context, int64_t index),
+                  void* context) {
   int64_t i = 0;
   for (; i + S::kLanes <= n; i += S::kLanes) {
     uint32_t bits = S::bits(S::less(S::broadcast(*than), S::load(x + i)));

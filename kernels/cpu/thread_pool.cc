@@ -47,7 +47,8 @@ void ThreadPool::run_erased(int64_t items, Erased work, void* context) {
   context_ = context;
   items_ = items;
   next_.store(0, std::memory_order_relaxed);
-  state_.fetch_add(kRound | kOpen);  // sequentially consistent with sleepers_: a worker sees the round or is seen asleep
+  state_.fetch_add(kRound |
+                   kOpen);  // sequentially consistent with sleepers_: a worker sees the round or is seen asleep
   if (sleepers_.load() > 0) {
     std::lock_guard lock(mutex_);
     wake_workers_.notify_all();

@@ -1,7 +1,6 @@
-// Our own threads for short pieces of work: the caller is worker 0, items come off one atomic counter, and who waits spins for
-// at most 50 microseconds before it sleeps. A worker that the machine does not let run is not waited for: it joins a round or
-// misses it, and the caller does the items itself.
-// One thread at a time calls run().
+// Our own threads for short pieces of work: the caller is worker 0, items come off one atomic counter, and who waits
+// spins for at most 50 microseconds before it sleeps. A worker that the machine does not let run is not waited for: it
+// joins a round or misses it, and the caller does the items itself. One thread at a time calls run().
 #pragma once
 
 #include <atomic>
@@ -27,7 +26,8 @@ class ThreadPool {
   template <typename Work>
   void run(int64_t items, Work&& work) {
     using Plain = std::remove_reference_t<Work>;
-    run_erased(items, [](void* context, int64_t item, int thread) { (*static_cast<Plain*>(context))(item, thread); }, &work);
+    run_erased(
+        items, [](void* context, int64_t item, int thread) { (*static_cast<Plain*>(context))(item, thread); }, &work);
   }
 
  private:

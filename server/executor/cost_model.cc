@@ -6,7 +6,8 @@ namespace halftone {
 
 void CostModel::calibrate(Nanoseconds one_token, Nanoseconds many_tokens, int64_t tokens) {
   double first = static_cast<double>(one_token), all = static_cast<double>(many_tokens);
-  per_token_ = std::max((all - first) / static_cast<double>(tokens - 1), all / static_cast<double>(tokens) * 0.1);
+  per_token_ =
+      std::max({(all - first) / static_cast<double>(tokens - 1), all / static_cast<double>(tokens) * 0.1, 1.0});
   base_ = std::max(first - per_token_, 0.0);
 }
 

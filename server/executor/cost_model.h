@@ -1,5 +1,5 @@
-// Guesses how long a step will take, from the steps that there were: seconds = base + tokens * per_token + context * per_context.
-// One for each mode. Engine thread only.
+// Guesses how long a step will take, from the steps that there were: seconds = base + tokens * per_token + context *
+// per_context. One for each mode. Engine thread only.
 #pragma once
 
 #include <cstdint>
@@ -20,9 +20,9 @@ class CostModel {
   int64_t tokens_for(Nanoseconds budget) const;
 
  private:
-  double base_ = 5e6;        // ns
-  double per_token_ = 1e6;   // ns
-  double correction_ = 1;    // what steps really took over what was guessed
+  double base_ = 5e6;       // ns
+  double per_token_ = 1e6;  // ns
+  double correction_ = 1;   // what steps really took over what was guessed
 };
 
 }  // namespace halftone

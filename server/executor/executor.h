@@ -1,9 +1,10 @@
-// The seam between engine and hardware: one model on one or more devices. Engine thread only; load() before the loop starts.
+// The seam between engine and hardware: one model on one or more devices. Engine thread only; load() before the loop
+// starts.
 //
 //   load* (submit wait)*
 //
-// Any number of new tokens and of wanted logit rows per sequence, weights and KV pages chosen apart: generation, scores,
-// prompt log-probabilities and (later) speculative verification are all the same call.
+// Any number of new tokens and of wanted logit rows per sequence, weights and KV pages chosen apart: generation,
+// scores, prompt log-probabilities and (later) speculative verification are all the same call.
 #pragma once
 
 #include <cstdint>
@@ -21,18 +22,18 @@ namespace halftone {
 // One wanted row of logits, for the token at index `token` of its sequence's chunk.
 struct LogitRow {
   int64_t token = 0;
-  const SamplingParams* sampling = nullptr;   // null: nothing is drawn, `target` is only scored
-  int32_t target = -1;                        // the id to score when nothing is drawn
-  uint32_t top = 0;                           // so many best candidates are reported
-  std::span<const TokenCount> counts;         // for penalties; empty where there are none
-  std::span<const int32_t> banned;            // ids that may not be drawn (end tokens before min_new_tokens)
+  const SamplingParams* sampling = nullptr;  // null: nothing is drawn, `target` is only scored
+  int32_t target = -1;                       // the id to score when nothing is drawn
+  uint32_t top = 0;                          // so many best candidates are reported
+  std::span<const TokenCount> counts;        // for penalties; empty where there are none
+  std::span<const int32_t> banned;           // ids that may not be drawn (end tokens before min_new_tokens)
 };
 
 struct StepSequence {
   std::span<const int32_t> tokens;  // new ones; stored in the pages and computed
   int64_t first_position = 0;
-  std::span<const PageId> pages;    // covers positions [0, first_position + tokens.size())
-  std::span<const LogitRow> rows;   // ascending by token
+  std::span<const PageId> pages;   // covers positions [0, first_position + tokens.size())
+  std::span<const LogitRow> rows;  // ascending by token
 };
 
 struct StepInput {
@@ -50,18 +51,18 @@ struct StepOutput {
 
 // How a mode lies in memory and what it is made of. Fixed after load().
 struct ModeFacts {
-  std::string id;              // "w4a16+kv8"
-  std::string weights;         // of the body: "w4"
-  std::string activations;     // "a16"
-  std::string kv;              // "kv16", "kv8"
-  std::string import;          // "exact" or "requantized"
-  std::string kernel;          // "avx2", "emulated", ...
+  std::string id;           // "w4a16+kv8"
+  std::string weights;      // of the body: "w4"
+  std::string activations;  // "a16"
+  std::string kv;           // "kv16", "kv8"
+  std::string import;       // "exact" or "requantized"
+  std::string kernel;       // "avx2", "emulated", ...
   std::string weights_digest;
-  double bits_per_weight = 0;  // scales included, embedding and head included
-  uint64_t own_bytes = 0;      // weights that only this mode uses
-  uint64_t shared_bytes = 0;   // weights that other modes use too
-  uint64_t footprint_bytes = 0;  // what it would need alone: weights, workspace, KV arena
-  int64_t page_tokens = 0;     // tokens in one page
+  double bits_per_weight = 0;       // scales included, embedding and head included
+  uint64_t own_bytes = 0;           // weights that only this mode uses
+  uint64_t shared_bytes = 0;        // weights that other modes use too
+  uint64_t footprint_bytes = 0;     // what it would need alone: weights, workspace, KV arena
+  int64_t page_tokens = 0;          // tokens in one page
   uint64_t page_padding_bytes = 0;  // of one page, unused
   uint64_t kv_bytes_per_token = 0;
 };
@@ -71,14 +72,15 @@ class Executor {
   virtual ~Executor() = default;
 
   virtual int64_t vocabulary() const = 0;
-  virtual int64_t context() const = 0;      // tokens of the longest sequence
+  virtual int64_t context() const = 0;  // tokens of the longest sequence
   virtual int64_t max_step_tokens() const = 0;
   virtual int64_t max_step_rows() const = 0;
   virtual int64_t pages() const = 0;
   virtual uint64_t page_bytes() const = 0;
   virtual std::span<const ModeFacts> modes() const = 0;
 
-  // Tokens that a step of `mode` may hold to last about `budget`, with so many decodes at so many tokens of context in all.
+  // Tokens that a step of `mode` may hold to last about `budget`, with so many decodes at so many tokens of context in
+  // all.
   virtual int64_t tokens_for(ModeIndex mode, Nanoseconds budget, int64_t decodes, int64_t context_tokens) const = 0;
   // Estimated device time of computing so many prompt tokens.
   virtual Nanoseconds prefill_time(ModeIndex mode, int64_t tokens) const = 0;

@@ -13,7 +13,8 @@ namespace halftone {
 namespace {
 
 Nanoseconds now() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
+      .count();
 }
 
 }  // namespace
@@ -29,7 +30,8 @@ Nanoseconds LocalExecutor::prefill_time(ModeIndex mode, int64_t tokens) const {
 }
 
 LocalExecutor::~LocalExecutor() {
-  if (arena_) hold_pages(std::vector<int64_t>(layouts_.size(), 0));  // the arena leaves the ledger under the name it came with
+  if (arena_)
+    hold_pages(std::vector<int64_t>(layouts_.size(), 0));  // the arena leaves the ledger under the name it came with
 }
 
 void LocalExecutor::hold_pages(std::span<const int64_t> by_mode) {
@@ -63,7 +65,8 @@ absl::StatusOr<StepOutput> LocalExecutor::wait() {
   std::vector<AttentionSequence> sequences;
   size_t rows = 0;
   for (const StepSequence& s : input.sequences) {
-    sequences.push_back({static_cast<int64_t>(tokens.size()), static_cast<int64_t>(s.tokens.size()), s.first_position, s.pages});
+    sequences.push_back(
+        {static_cast<int64_t>(tokens.size()), static_cast<int64_t>(s.tokens.size()), s.first_position, s.pages});
     tokens.insert(tokens.end(), s.tokens.begin(), s.tokens.end());
     rows += s.rows.size();
   }
@@ -81,7 +84,8 @@ absl::StatusOr<StepOutput> LocalExecutor::wait() {
 }
 
 // Rows of logits are made and reduced in pieces: never [tokens, vocabulary].
-void LocalExecutor::run_rows(const StepInput& input, const std::vector<AttentionSequence>& sequences, StepOutput* output) {
+void LocalExecutor::run_rows(const StepInput& input, const std::vector<AttentionSequence>& sequences,
+                             StepOutput* output) {
   const ModeWeights& weights = weights_->mode(static_cast<size_t>(input.weights));
   std::vector<const LogitRow*> rows;
   std::vector<int64_t> tokens, positions;
@@ -103,8 +107,8 @@ void LocalExecutor::run_rows(const StepInput& input, const std::vector<Attention
   flush();
 }
 
-void LocalExecutor::reduce_rows(std::span<const LogitRow* const> rows, std::span<const int64_t> positions, Tensor logits,
-                                StepOutput* output) {
+void LocalExecutor::reduce_rows(std::span<const LogitRow* const> rows, std::span<const int64_t> positions,
+                                Tensor logits, StepOutput* output) {
   std::vector<LogitReduction> reductions(rows.size());
   std::vector<std::vector<LogitEdit>> edits(rows.size());
   for (size_t i = 0; i < rows.size(); ++i) {
@@ -158,19 +162,23 @@ RowResult LocalExecutor::pick(const LogitRow& row, int64_t position, const Logit
 void LocalExecutor::count_work(const StepInput& input, size_t rows, StepOutput* output) const {
   const ModelConfig& c = decoder_.config;
   const ModeWeights& weights = weights_->mode(static_cast<size_t>(input.weights));
+  int64_t window = c.sliding_window > 0 ? c.sliding_window : c.context;
   double tokens = 0, seen = 0, stored = 0;
   for (const StepSequence& s : input.sequences) {
     double n = static_cast<double>(s.tokens.size()), first = static_cast<double>(s.first_position);
     tokens += n;
-    seen += n * first + n * (n + 1) / 2;
-    stored += first + n;  // read once for a chunk, however many tokens look at it
+    for (int64_t i = 0; i < static_cast<int64_t>(s.tokens.size()); ++i) {
+      seen += static_cast<double>(std::min(s.first_position + i + 1, window));
+    }
+    // Read once for a chunk, however many tokens look at it.
+    stored += std::min(first + n, n - 1 + static_cast<double>(window));
   }
   double layers = static_cast<double>(c.layers), q = static_cast<double>(c.heads * c.head_dim);
   output->flops = 2 * tokens * static_cast<double>(weights.body_values) +
                   2 * static_cast<double>(rows) * static_cast<double>(weights.head_values) + 4 * layers * q * seen;
   double kv = static_cast<double>(facts_[static_cast<size_t>(input.kv)].kv_bytes_per_token);
-  output->bytes_moved = static_cast<double>(weights.body_bytes) + (rows > 0 ? static_cast<double>(weights.head_bytes) : 0) +
-                        (stored + tokens) * kv;
+  output->bytes_moved = static_cast<double>(weights.body_bytes) +
+                        (rows > 0 ? static_cast<double>(weights.head_bytes) : 0) + (stored + tokens) * kv;
 }
 
 }  // namespace halftone

@@ -15,13 +15,13 @@
 namespace halftone {
 
 struct LocalExecutorOptions {
-  std::vector<Mode> modes;
-  int64_t max_context = 0;       // 0: the model's own
-  uint64_t kv_bytes = 0;         // of the page arena
+  std::vector<Mode> modes = {};
+  int64_t max_context = 0;  // 0: the model's own
+  uint64_t kv_bytes = 0;    // of the page arena
   int64_t max_step_tokens = 512;
-  int64_t logit_rows = 16;       // reduced at once
-  int threads = 1;               // that pack weights
-  std::function<void(double)> progress;
+  int64_t logit_rows = 16;  // reduced at once
+  int threads = 1;          // that pack weights
+  std::function<void(double)> progress = {};
 };
 
 class LocalExecutor final : public Executor {
@@ -58,7 +58,8 @@ class LocalExecutor final : public Executor {
   void describe(const ModelSource& source, const LocalExecutorOptions& options);
   absl::Status warm_up();
   void run_rows(const StepInput& input, const std::vector<AttentionSequence>& sequences, StepOutput* output);
-  void reduce_rows(std::span<const LogitRow* const> rows, std::span<const int64_t> positions, Tensor logits, StepOutput* output);
+  void reduce_rows(std::span<const LogitRow* const> rows, std::span<const int64_t> positions, Tensor logits,
+                   StepOutput* output);
   RowResult pick(const LogitRow& row, int64_t position, const LogitReduction& reduction) const;
   void count_work(const StepInput& input, size_t rows, StepOutput* output) const;
 

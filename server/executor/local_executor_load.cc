@@ -24,7 +24,8 @@ absl::Status LocalExecutor::load(const ModelSource& source, const LocalExecutorO
   auto weights = Weights::load(source, decoder_, options.modes, device_, options.threads, options.progress);
   if (!weights.ok()) return weights.status();
   weights_ = *std::move(weights);
-  auto transformer = Transformer::create(source, decoder_, device_, context_, options.max_step_tokens, options.logit_rows);
+  auto transformer =
+      Transformer::create(source, decoder_, device_, context_, options.max_step_tokens, options.logit_rows);
   if (!transformer.ok()) return transformer.status();
   transformer_ = *std::move(transformer);
   absl::Status status = make_pages(options);
@@ -45,18 +46,21 @@ absl::Status LocalExecutor::make_pages(const LocalExecutorOptions& options) {
   for (KvLayout& layout : layouts_) layout.page_bytes = page_bytes_;
   pages_ = static_cast<int64_t>(options.kv_bytes / page_bytes_);
   if (pages_ < 2) {
-    return absl::InvalidArgumentError(absl::StrCat("--kv-bytes ", options.kv_bytes, " holds less than two pages of ", page_bytes_, " bytes"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("--kv-bytes ", options.kv_bytes, " holds less than two pages of ", page_bytes_, " bytes"));
   }
   arena_ = device_.allocate(static_cast<size_t>(pages_) * page_bytes_, {"shared", MemoryCategory::kKvCache});
-  if (!arena_) return absl::ResourceExhaustedError(absl::StrCat("no memory for ", pages_ * static_cast<int64_t>(page_bytes_), " bytes of KV pages"));
+  if (!arena_)
+    return absl::ResourceExhaustedError(
+        absl::StrCat("no memory for ", pages_ * static_cast<int64_t>(page_bytes_), " bytes of KV pages"));
   return absl::OkStatus();
 }
 
 void LocalExecutor::describe(const ModelSource& source, const LocalExecutorOptions& options) {
   uint64_t workspace = 0;
   for (const MemoryEntry& entry : device_.ledger().entries()) {
-    bool shared = entry.tag.category == MemoryCategory::kActivations || entry.tag.category == MemoryCategory::kWorkspace ||
-                  entry.tag.category == MemoryCategory::kOther;
+    bool shared = entry.tag.category == MemoryCategory::kActivations ||
+                  entry.tag.category == MemoryCategory::kWorkspace || entry.tag.category == MemoryCategory::kOther;
     if (shared) workspace += entry.bytes;
   }
   for (size_t i = 0; i < options.modes.size(); ++i) {
@@ -82,14 +86,15 @@ void LocalExecutor::describe(const ModelSource& source, const LocalExecutorOptio
   }
 }
 
-// One small and one larger step of each mode on the first pages: fills the cost model, and the first request finds everything
-// touched once.
+// One small and one larger step of each mode on the first pages: fills the cost model, and the first request finds
+// everything touched once.
 absl::Status LocalExecutor::warm_up() {
   costs_.resize(facts_.size());
   std::vector<PageId> pages(static_cast<size_t>(std::min<int64_t>(pages_, 4)));
   std::iota(pages.begin(), pages.end(), 0);
   for (size_t mode = 0; mode < facts_.size(); ++mode) {
-    int64_t many = std::min({context_, int64_t{48}, facts_[mode].page_tokens * static_cast<int64_t>(pages.size()), max_step_tokens()});
+    int64_t many = std::min(
+        {context_, int64_t{48}, facts_[mode].page_tokens * static_cast<int64_t>(pages.size()), max_step_tokens()});
     Nanoseconds times[2] = {};
     for (int64_t tokens : {int64_t{1}, int64_t{1}, many}) {
       std::vector<int32_t> ids(static_cast<size_t>(tokens), 0);

@@ -20,16 +20,19 @@ float penalized(const SamplingParams& params, const TokenCount& count, float log
 // The candidates that the cuts leave, as a prefix of the descending list.
 struct Kept {
   size_t count = 0;
-  double mass = 0;       // relative to exp(best candidate)
-  bool whole = false;    // nothing was cut: the mass is that of the whole row, count may stop short of it
+  double mass = 0;     // relative to exp(best candidate)
+  bool whole = false;  // nothing was cut: the mass is that of the whole row, count may stop short of it
 };
 
 class Cutter {
  public:
   Cutter(const SamplingParams& params, std::span<const LogitCandidate> candidates, bool complete, float logsumexp)
-      : params_(params), candidates_(candidates), complete_(complete),
-        inverse_(static_cast<double>(inverse_temperature(params))), best_(static_cast<double>(candidates[0].logit) * inverse_),
-        row_mass_(std::exp(static_cast<double>(logsumexp) - best_)) {}
+      : params_(params),
+        candidates_(candidates),
+        complete_(complete),
+        inverse_(static_cast<double>(inverse_temperature(params))),
+        best_(static_cast<double>(candidates[0].logit) * inverse_),
+        row_mass_(complete ? prefix(candidates.size()).mass : std::exp(static_cast<double>(logsumexp) - best_)) {}
 
   double weight(size_t i) const { return std::exp(static_cast<double>(candidates_[i].logit) * inverse_ - best_); }
 
@@ -97,7 +100,9 @@ std::vector<LogitEdit> make_edits(const LogitRow& row, const float* logits, int6
   return edits;
 }
 
-float inverse_temperature(const SamplingParams& params) { return params.temperature > 0 ? 1.0f / params.temperature : 0.0f; }
+float inverse_temperature(const SamplingParams& params) {
+  return params.temperature > 0 ? 1.0f / params.temperature : 0.0f;
+}
 
 double draw(uint64_t seed, int64_t position) {
   // SplitMix64 (Steele, Lea and Flood 2014) of the two keys, one after the other.
@@ -113,7 +118,7 @@ double draw(uint64_t seed, int64_t position) {
 
 std::optional<size_t> choose(const SamplingParams& params, int64_t position, std::span<const LogitCandidate> candidates,
                              bool complete, float logsumexp) {
-  if (params.temperature <= 0 || candidates.size() == 1) return 0;
+  if (params.temperature <= 0 || candidates.size() == 1 || candidates[0].logit == -HUGE_VALF) return 0;
   Cutter cutter(params, candidates, complete, logsumexp);
   std::optional<Kept> kept = cutter.cut();
   if (!kept) return std::nullopt;
@@ -123,7 +128,9 @@ std::optional<size_t> choose(const SamplingParams& params, int64_t position, std
     if (mass > wanted) return i;
   }
   if (kept->whole && !complete) return std::nullopt;
-  return kept->count - 1;  // rounding left a sliver at the end
+  size_t last = kept->count - 1;  // rounding left a sliver at the end
+  while (last > 0 && cutter.weight(last) == 0) --last;
+  return last;
 }
 
 }  // namespace halftone

@@ -1,8 +1,8 @@
 // Picks the next token from a row's best candidates. Host code, pure functions, any thread.
 //
-// The order of operations: penalties, biases and masks change logits ("edits"); then temperature; then top_k, top_p and min_p
-// cut the descending list, in this order, each renormalized by what the one before it left; then one draw, keyed by
-// (seed, position).
+// The order of operations: penalties, biases and masks change logits ("edits"); then temperature; then top_k, top_p and
+// min_p cut the descending list, in this order, each renormalized by what the one before it left; then one draw, keyed
+// by (seed, position).
 #pragma once
 
 #include <cstdint>
@@ -28,8 +28,9 @@ float inverse_temperature(const SamplingParams& params);
 // Uniform in [0, 1).
 double draw(uint64_t seed, int64_t position);
 
-// The chosen candidate's index. `candidates` is descending and holds the best ones after edits, `complete` says that it is the
-// whole row; logsumexp is of the whole edited row at this temperature. Nothing: the answer lies beyond the candidates.
+// The chosen candidate's index. `candidates` is descending and holds the best ones after edits, `complete` says that it
+// is the whole row; logsumexp is of the whole edited row at this temperature. Nothing: the answer lies beyond the
+// candidates.
 std::optional<size_t> choose(const SamplingParams& params, int64_t position, std::span<const LogitCandidate> candidates,
                              bool complete, float logsumexp);
 

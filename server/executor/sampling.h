@@ -17,7 +17,7 @@ struct SamplingParams {
   float presence_penalty = 0;    // these two see the output
   float frequency_penalty = 0;
   uint64_t seed = 0;  // a draw is keyed by (seed, position): it does not depend on the batch
-  std::vector<std::pair<int32_t, float>> logit_bias;  // by token id, each at most once
+  std::vector<std::pair<int32_t, float>> logit_bias = {};  // by token id, each at most once
 
   bool penalizes() const { return repetition_penalty != 1 || presence_penalty != 0 || frequency_penalty != 0; }
 };
@@ -37,12 +37,12 @@ struct Candidate {
 
 // What one row of logits gave.
 struct RowResult {
-  int32_t token = -1;      // the chosen id, or the target that was asked about
-  float logprob = 0;       // of that token
-  uint32_t rank = 0;       // 1: no raw logit is greater
-  float logsumexp = 0;     // of the raw row
+  int32_t token = -1;          // the chosen id, or the target that was asked about
+  float logprob = 0;           // of that token
+  uint32_t rank = 0;           // 1: no raw logit is greater
+  float logsumexp = 0;         // of the raw row
   std::vector<Candidate> top;  // the wanted number of best raw candidates, best first
-  bool finite = true;      // false: the row held NaN or infinity; token is then meaningless
+  bool finite = true;          // false: the row held NaN or infinity; token is then meaningless
 };
 
 }  // namespace halftone

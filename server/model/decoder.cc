@@ -41,9 +41,15 @@ std::vector<Expected> expected_tensors(const Decoder& decoder) {
   if (!c.tied_head) all.push_back({"head", c.vocabulary, c.dim});
   for (int64_t layer = 0; layer < c.layers; ++layer) {
     std::string at = absl::StrCat("layers.", layer, ".");
-    std::vector<Expected> of_layer = {
-        {"attention_norm", 1, c.dim}, {"q", q, c.dim}, {"k", kv, c.dim}, {"v", kv, c.dim}, {"o", c.dim, q},
-        {"mlp_norm", 1, c.dim}, {"gate", c.ffn, c.dim}, {"up", c.ffn, c.dim}, {"down", c.dim, c.ffn}};
+    std::vector<Expected> of_layer = {{"attention_norm", 1, c.dim},
+                                      {"q", q, c.dim},
+                                      {"k", kv, c.dim},
+                                      {"v", kv, c.dim},
+                                      {"o", c.dim, q},
+                                      {"mlp_norm", 1, c.dim},
+                                      {"gate", c.ffn, c.dim},
+                                      {"up", c.ffn, c.dim},
+                                      {"down", c.dim, c.ffn}};
     if (decoder.qkv_bias) of_layer.insert(of_layer.end(), {{"q_bias", 1, q}, {"k_bias", 1, kv}, {"v_bias", 1, kv}});
     if (decoder.qk_norm) of_layer.insert(of_layer.end(), {{"q_norm", 1, c.head_dim}, {"k_norm", 1, c.head_dim}});
     for (Expected& e : of_layer) all.push_back({at + e.name, e.rows, e.cols});
@@ -52,10 +58,13 @@ std::vector<Expected> expected_tensors(const Decoder& decoder) {
 }
 
 absl::Status check_config(const ModelConfig& c) {
-  bool sizes = c.layers > 0 && c.dim > 0 && c.heads > 0 && c.kv_heads > 0 && c.head_dim > 0 && c.ffn > 0 && c.vocabulary > 0;
-  if (!sizes || c.context <= 0) return absl::InvalidArgumentError("the checkpoint gives no layers, sizes or context length");
+  bool sizes =
+      c.layers > 0 && c.dim > 0 && c.heads > 0 && c.kv_heads > 0 && c.head_dim > 0 && c.ffn > 0 && c.vocabulary > 0;
+  if (!sizes || c.context <= 0)
+    return absl::InvalidArgumentError("the checkpoint gives no layers, sizes or context length");
   if (c.heads % c.kv_heads != 0) {
-    return absl::InvalidArgumentError(absl::StrCat(c.heads, " heads are no multiple of ", c.kv_heads, " key-value heads"));
+    return absl::InvalidArgumentError(
+        absl::StrCat(c.heads, " heads are no multiple of ", c.kv_heads, " key-value heads"));
   }
   if (c.head_dim % 2 != 0 || c.head_dim > 256) {
     return absl::InvalidArgumentError(absl::StrCat("head size ", c.head_dim, " is not an even number up to 256"));
@@ -75,7 +84,8 @@ absl::StatusOr<Decoder> describe_decoder(const ModelSource& source) {
   const Family* family = find_family(source.config.architecture);
   if (family == nullptr) {
     std::vector<std::string> known;
-    for (const Family* f : all_families()) known.push_back(absl::StrCat(std::string(f->architecture), " (", std::string(f->models), ")"));
+    for (const Family* f : all_families())
+      known.push_back(absl::StrCat(std::string(f->architecture), " (", std::string(f->models), ")"));
     return absl::UnimplementedError(absl::StrCat("architecture \"", source.config.architecture,
                                                  "\" is not known; known ones: ", absl::StrJoin(known, ", ")));
   }

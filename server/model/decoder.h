@@ -1,5 +1,5 @@
-// The one description of a decoder that the transformer runs: a Llama block with the few switches in which the families differ.
-// To add a family: docs/ADD_A_MODEL.md.
+// The one description of a decoder that the transformer runs: a Llama block with the few switches in which the families
+// differ. To add a family: docs/ADD_A_MODEL.md.
 #pragma once
 
 #include <span>
@@ -19,17 +19,17 @@ struct Decoder {
 
 // A family of checkpoints that share an architecture name.
 struct Family {
-  std::string_view architecture;   // as config.json's model_type or GGUF's general.architecture spells it
-  std::string_view models;         // what it covers, for people
-  bool qkv_bias = false;           // the checkpoint must have q_bias, k_bias and v_bias in every layer
-  bool qk_norm = false;            // ... q_norm and k_norm
-  bool sliding_window = false;     // config.sliding_window counts
+  std::string_view architecture;  // as config.json's model_type or GGUF's general.architecture spells it
+  std::string_view models;        // what it covers, for people
+  bool qkv_bias = false;          // the checkpoint must have q_bias, k_bias and v_bias in every layer
+  bool qk_norm = false;           // ... q_norm and k_norm
+  bool sliding_window = false;    // config.sliding_window counts
 };
 
 std::span<const Family* const> all_families();
 
-// Checks that every tensor is there with the right shape. UNIMPLEMENTED names an unknown architecture and the known ones;
-// INVALID_ARGUMENT names the tensor and what was expected.
+// Checks that every tensor is there with the right shape. UNIMPLEMENTED names an unknown architecture and the known
+// ones; INVALID_ARGUMENT names the tensor and what was expected.
 absl::StatusOr<Decoder> describe_decoder(const ModelSource& source);
 
 }  // namespace halftone

@@ -17,7 +17,8 @@ struct WeightChoice {
 };
 
 // Embedding and head keep 8 bits in the narrow modes: they are looked up and ranked, not averaged.
-constexpr WeightChoice kWeights[] = {{"f32", "f32", "f32"}, {"bf16", "bf16", "bf16"}, {"w8a16", "w8", "w8"}, {"w4a16", "w4", "w8"}};
+constexpr WeightChoice kWeights[] = {
+    {"f32", "f32", "f32"}, {"bf16", "bf16", "bf16"}, {"w8a16", "w8", "w8"}, {"w4a16", "w4", "w8"}};
 constexpr const char* kKvFormats[] = {"kv16", "kv8"};
 
 Mode make_mode(const WeightChoice& weights, std::string_view kv) {

@@ -1,5 +1,5 @@
-// A compression mode: what a request names and a metric is labelled with. An id, the weight format of each tensor class, an
-// activation format and a KV format.
+// A compression mode: what a request names and a metric is labelled with. An id, the weight format of each tensor
+// class, an activation format and a KV format.
 //
 //   id = weights [activations] ["+" kv]      bf16, bf16+kv8, f32, w8a16, w4a16, w4a16+kv8
 //
@@ -23,7 +23,9 @@ struct Mode {
   std::string activations;  // "a16"
   std::string kv;           // "kv16", "kv8"
 
-  const std::string& format(TensorClass tensor_class) const { return tensor_class == TensorClass::kBody ? body : embedding; }
+  const std::string& format(TensorClass tensor_class) const {
+    return tensor_class == TensorClass::kBody ? body : embedding;
+  }
   // Equal recipes share weights.
   std::string recipe() const { return body + "/" + embedding; }
 };

@@ -23,9 +23,8 @@ std::vector<double> rope_frequencies(const ModelConfig& config, std::span<const 
   for (size_t i = 0; i < frequencies.size(); ++i) {
     double exponent = static_cast<double>(2 * i) / static_cast<double>(config.head_dim);
     double frequency = std::pow(static_cast<double>(config.rope_theta), -exponent);
-    if (i < divisors.size()) {
-      frequency /= static_cast<double>(divisors[i]);
-    } else if (config.rope_scaling.kind == RopeScaling::Kind::kLlama3) {
+    if (i < divisors.size()) frequency /= static_cast<double>(divisors[i]);
+    if (config.rope_scaling.kind == RopeScaling::Kind::kLlama3) {
       frequency = scale_llama3(frequency, config.rope_scaling);
     } else if (config.rope_scaling.kind == RopeScaling::Kind::kLinear) {
       frequency /= static_cast<double>(config.rope_scaling.factor);

@@ -1,5 +1,5 @@
-// Cosines and sines of RoPE (Su et al. 2021, section 3.4), with the scalings of Llama 3.1 ("llama3") and of linear position
-// interpolation. Angles are made in double on the host. Pure functions.
+// Cosines and sines of RoPE (Su et al. 2021, section 3.4), with the scalings of Llama 3.1 ("llama3") and of linear
+// position interpolation. Angles are made in double on the host. Pure functions.
 #pragma once
 
 #include <span>
@@ -10,7 +10,8 @@
 
 namespace halftone {
 
-// Radians per position of each of the head_dim / 2 pairs, scaling applied; `divisors` (the tensor rope_factors) may be empty.
+// Radians per position of each of the head_dim / 2 pairs, scaling applied; `divisors` (the tensor rope_factors) may be
+// empty.
 std::vector<double> rope_frequencies(const ModelConfig& config, std::span<const float> divisors);
 
 // Fills [positions][head_dim / 2].

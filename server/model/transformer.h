@@ -1,5 +1,5 @@
-// One forward pass over a mixed batch: new tokens of any number of sequences, any number of wanted logit rows. Any mode's
-// weights, any KV layout. Holds the activations; engine thread only.
+// One forward pass over a mixed batch: new tokens of any number of sequences, any number of wanted logit rows. Any
+// mode's weights, any KV layout. Holds the activations; engine thread only.
 #pragma once
 
 #include <cstdint>
@@ -24,13 +24,15 @@ struct ForwardBatch {
 class Transformer {
  public:
   // RESOURCE_EXHAUSTED where activations, workspace or tables find no memory.
-  static absl::StatusOr<std::unique_ptr<Transformer>> create(const ModelSource& source, const Decoder& decoder, Device& device,
-                                                             int64_t max_context, int64_t max_tokens, int64_t logit_rows);
+  static absl::StatusOr<std::unique_ptr<Transformer>> create(const ModelSource& source, const Decoder& decoder,
+                                                             Device& device, int64_t max_context, int64_t max_tokens,
+                                                             int64_t logit_rows);
 
-  // Stores K and V of all tokens and leaves their last hidden states here for logits(). Returns the number of K and V values
-  // that were beyond the KV format's range.
+  // Stores K and V of all tokens and leaves their last hidden states here for logits(). Returns the number of K and V
+  // values that were beyond the KV format's range.
   int64_t forward(const ModeWeights& weights, const ForwardBatch& batch);
-  // Raw logits of tokens of the last forward pass, at most logit_rows() at once: [rows, vocabulary], valid until the next call.
+  // Raw logits of tokens of the last forward pass, at most logit_rows() at once: [rows, vocabulary], valid until the
+  // next call.
   Tensor logits(const ModeWeights& weights, std::span<const int64_t> tokens);
 
   int64_t max_tokens() const { return max_tokens_; }
@@ -44,16 +46,18 @@ class Transformer {
   int64_t attention(const LayerWeights& layer, int64_t index, const ForwardBatch& batch);
   void feed_forward(const LayerWeights& layer, int64_t tokens);
   // The first `tokens` rows of an activation buffer of so many columns.
-  Tensor view(const Buffer& buffer, int64_t tokens, int64_t cols) const { return f32_tensor(buffer.f32(), tokens, cols); }
+  Tensor view(const Buffer& buffer, int64_t tokens, int64_t cols) const {
+    return f32_tensor(buffer.f32(), tokens, cols);
+  }
 
   Decoder decoder_;
   Device& device_;
   int64_t max_tokens_, logit_rows_;
-  Buffer cosines_, sines_;        // [max_context][head_dim / 2]
-  Buffer hidden_;                 // [max_tokens][dim]: the residual stream
+  Buffer cosines_, sines_;  // [max_context][head_dim / 2]
+  Buffer hidden_;           // [max_tokens][dim]: the residual stream
   Buffer q_, k_, v_, attended_;
-  Buffer gated_;                  // [max_tokens][ffn]
-  Buffer last_, logits_;          // [logit_rows][dim], [logit_rows][vocabulary]
+  Buffer gated_;          // [max_tokens][ffn]
+  Buffer last_, logits_;  // [logit_rows][dim], [logit_rows][vocabulary]
   Buffer workspace_;
 };
 

@@ -24,7 +24,8 @@ bool same_values(const SourceTensor& tensor, const WeightFormat& format) {
 
 absl::Status WeightLoader::plan_matrix(const std::string& name, TensorClass tensor_class, size_t mode) {
   const std::string& format_name = modes_[mode].format(tensor_class);
-  std::unique_ptr<Weights::Packed>& packed = weights_->packed_[{name, format_name}];
+  auto place = weights_->packed_.try_emplace({name, format_name}).first;
+  std::unique_ptr<Weights::Packed>& packed = place->second;
   if (packed != nullptr) {
     if (packed->users.back() != mode) packed->users.push_back(mode);
     return absl::OkStatus();
@@ -34,7 +35,8 @@ absl::Status WeightLoader::plan_matrix(const std::string& name, TensorClass tens
   const WeightFormat* format = find_weight_format(format_name);
   HALFTONE_CHECK(format != nullptr);
   if (!device_.supports(*format)) {
-    return absl::FailedPreconditionError(absl::StrCat("device ", std::string(device_.name()), " cannot run weight format ", format_name));
+    return absl::FailedPreconditionError(
+        absl::StrCat("device ", std::string(device_.name()), " cannot run weight format ", format_name));
   }
   std::optional<AffineGrid> grid = tensor->grid();
   std::optional<PackedShape> shape;
@@ -49,7 +51,9 @@ absl::Status WeightLoader::plan_matrix(const std::string& name, TensorClass tens
   packed->matrix = {format, *shape, nullptr, nullptr};
   packed->exact = import || same_values(*tensor, *format);
   packed->users = {mode};
-  for (int64_t first = 0; first < tensor->rows(); first += kPackRows) chunks_.push_back({packed.get(), tensor, import, first});
+  for (int64_t first = 0; first < tensor->rows(); first += kPackRows) {
+    chunks_.push_back({packed.get(), tensor, &place->first.first, import, first});
+  }
   return absl::OkStatus();
 }
 
@@ -77,7 +81,8 @@ absl::Status WeightLoader::allocate() {
     packed->codes = device_.allocate(bytes.codes, {owner(*packed), MemoryCategory::kWeights});
     packed->scales = device_.allocate(bytes.scales, {owner(*packed), MemoryCategory::kWeightScales});
     if (!packed->codes || (bytes.scales > 0 && !packed->scales)) {
-      return absl::ResourceExhaustedError(absl::StrCat("no memory for ", bytes.total(), " bytes of tensor ", key.first, " in ", key.second));
+      return absl::ResourceExhaustedError(
+          absl::StrCat("no memory for ", bytes.total(), " bytes of tensor ", key.first, " in ", key.second));
     }
     packed->matrix.codes = packed->codes.data();
     packed->matrix.scales = packed->scales.data();
@@ -93,8 +98,9 @@ absl::Status WeightLoader::fill_chunk(const Chunk& chunk) const {
     absl::Status status = chunk.tensor->read_groups(chunk.first, count, groups);
     if (!status.ok()) return status;
     if (matrix.format->import_rows(matrix, chunk.first, groups.view)) return absl::OkStatus();
-    return absl::InvalidArgumentError(absl::StrCat("rows from ", chunk.first, " on of a ", std::string(chunk.tensor->type()),
-                                                   " tensor hold scales that are no finite halves"));
+    return absl::InvalidArgumentError(absl::StrCat("tensor ", *chunk.name, " (", std::string(chunk.tensor->type()),
+                                                   "): rows from ", chunk.first,
+                                                   " on hold scales that are no finite halves"));
   }
   std::vector<float> values(static_cast<size_t>(count * chunk.tensor->cols()));
   absl::Status status = chunk.tensor->read_rows(chunk.first, count, values);
@@ -131,7 +137,8 @@ absl::Status WeightLoader::fill(int threads, const std::function<void(double)>& 
 absl::Status WeightLoader::read_vectors() {
   for (const auto& [name, tensor] : source_.tensors) {
     if (tensor->rows() != 1 || name == "rope_factors") continue;
-    Buffer buffer = device_.allocate(static_cast<size_t>(tensor->cols()) * sizeof(float), {"shared", MemoryCategory::kWeights});
+    Buffer buffer =
+        device_.allocate(static_cast<size_t>(tensor->cols()) * sizeof(float), {"shared", MemoryCategory::kWeights});
     if (!buffer) return absl::ResourceExhaustedError(absl::StrCat("no memory for tensor ", name));
     absl::Status status = tensor->read_rows(0, 1, {buffer.f32(), static_cast<size_t>(tensor->cols())});
     if (!status.ok()) return status;
@@ -155,7 +162,8 @@ ModeWeights WeightLoader::mode_weights(size_t mode) const {
   for (int64_t i = 0; i < decoder_.config.layers; ++i) {
     auto at = [&](std::string_view tensor) { return layer_name(i, tensor); };
     LayerWeights layer{.attention_norm = vector(at("attention_norm")), .mlp_norm = vector(at("mlp_norm"))};
-    if (decoder_.qkv_bias) layer.q_bias = vector(at("q_bias")), layer.k_bias = vector(at("k_bias")), layer.v_bias = vector(at("v_bias"));
+    if (decoder_.qkv_bias)
+      layer.q_bias = vector(at("q_bias")), layer.k_bias = vector(at("k_bias")), layer.v_bias = vector(at("v_bias"));
     if (decoder_.qk_norm) layer.q_norm = vector(at("q_norm")), layer.k_norm = vector(at("k_norm"));
     const PackedMatrix** into[] = {&layer.q, &layer.k, &layer.v, &layer.o, &layer.gate, &layer.up, &layer.down};
     for (size_t m = 0; m < std::size(into); ++m) *into[m] = matrix(at(kLayerMatrices[m]), TensorClass::kBody);

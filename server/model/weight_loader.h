@@ -23,6 +23,7 @@ class WeightLoader {
   struct Chunk {
     Weights::Packed* packed;
     const SourceTensor* tensor;
+    const std::string* name;
     bool import;  // codes are taken over
     int64_t first;
   };

@@ -1,5 +1,5 @@
-// The weights of every mode on one device. Each (tensor, weight format) is packed once, whoever uses it; a tied head is the
-// embedding. Built once at start, read by the engine thread.
+// The weights of every mode on one device. Each (tensor, weight format) is packed once, whoever uses it; a tied head is
+// the embedding. Built once at start, read by the engine thread.
 #pragma once
 
 #include <functional>
@@ -43,8 +43,8 @@ struct ModeWeights {
   uint64_t own_bytes = 0, shared_bytes = 0;  // of this mode alone; of others too
   uint64_t body_bytes = 0, head_bytes = 0;   // read in every step; read where logits are wanted
   int64_t body_values = 0, head_values = 0;
-  double bits_per_weight = 0;                // of all matrices, scales included, a tied one once
-  bool exact = true;                         // every matrix holds the source's own values
+  double bits_per_weight = 0;  // of all matrices, scales included, a tied one once
+  bool exact = true;           // every matrix holds the source's own values
 };
 
 class Weights {

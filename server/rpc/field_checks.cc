@@ -10,16 +10,23 @@ namespace {
 
 // More than a reader wants to see, and little enough for gRPC's limit on metadata (8 KiB).
 constexpr int kMaxViolations = 8;
+constexpr size_t kMaxDescriptionBytes = 300;
 
 std::string join(const std::string& path, const std::string& name) { return path.empty() ? name : path + "." + name; }
 
 }  // namespace
 
-void FieldChecks::violate(absl::string_view field, std::string message) {
+std::string shortened(absl::string_view text, size_t bytes) {
+  if (text.size() <= bytes) return std::string(text);
+  while (bytes > 0 && (static_cast<unsigned char>(text[bytes]) & 0xC0) == 0x80) --bytes;
+  return absl::StrCat(text.substr(0, bytes), "...");
+}
+
+void FieldChecks::violate(absl::string_view field, const std::string& message) {
   if (request_.field_violations_size() == kMaxViolations) return;
   auto* violation = request_.add_field_violations();
   violation->set_field(std::string(field));
-  violation->set_description(std::move(message));
+  violation->set_description(shortened(message, kMaxDescriptionBytes));
 }
 
 void FieldChecks::at_most(absl::string_view field, absl::string_view what, uint64_t count, uint64_t limit) {

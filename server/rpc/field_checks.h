@@ -28,10 +28,14 @@ struct NumberRange {
   std::string text() const { return absl::StrCat(low_closed ? "[" : "(", low, ", ", high, high_closed ? "]" : ")"); }
 };
 
+// The beginning of a text that a client sent, for a message: statuses travel as metadata, which is bounded. Never half
+// a UTF-8 character.
+std::string shortened(absl::string_view text, size_t bytes);
+
 class FieldChecks {
  public:
   // `message` is complete in itself: it names the field and the value.
-  void violate(absl::string_view field, std::string message);
+  void violate(absl::string_view field, const std::string& message);
   // "sampling.top_p = 1.7 is outside (0, 1]"
   template <class Number>
   void in_range(absl::string_view field, Number value, const NumberRange& range) {

@@ -5,9 +5,9 @@
 namespace halftone {
 namespace {
 
-absl::Status violation(absl::string_view field, std::string message) {
+absl::Status violation(absl::string_view field, const std::string& message) {
   FieldChecks checks;
-  checks.violate(field, std::move(message));
+  checks.violate(field, message);
   return checks.status();
 }
 

@@ -156,7 +156,7 @@ absl::StatusOr<ModeIndex> find_mode(const std::string& id, const RequestRules& r
     absl::StrAppend(&known, i == 0 ? "" : ", ", rules.modes[i].id);
   }
   absl::Status status =
-      absl::NotFoundError(absl::StrCat("there is no mode \"", id.substr(0, 64), "\"; the modes are ", known));
+      absl::NotFoundError(absl::StrCat("there is no mode \"", shortened(id, 64), "\"; the modes are ", known));
   set_reason(status, "UNKNOWN_MODE", {{"modes", known}});
   return status;
 }

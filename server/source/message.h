@@ -25,8 +25,6 @@ std::string message(const Parts&... parts) {
 }
 
 // What a file calls something, fit to be shown: at most 200 bytes, nothing that moves a cursor.
-inline std::string shown(std::string_view name) {
-  return absl::Utf8SafeCEscape(printable(name.substr(0, 200)));
-}
+inline std::string shown(std::string_view name) { return absl::Utf8SafeCEscape(printable(name.substr(0, 200))); }
 
 }  // namespace halftone

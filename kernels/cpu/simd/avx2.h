@@ -10,14 +10,23 @@ namespace {
 
 struct Avx2 {
   static constexpr int kLanes = 16;
-  struct F { __m256 lo, hi; };
-  struct I { __m256i lo, hi; };    // sixteen int32
-  struct Mask { __m256 lo, hi; };  // all ones or all zeros in each lane
+  struct F {
+    __m256 lo, hi;
+  };
+  struct I {
+    __m256i lo, hi;
+  };  // sixteen int32
+  struct Mask {
+    __m256 lo, hi;
+  };  // all ones or all zeros in each lane
 
   static F zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
   static F broadcast(float v) { return {_mm256_set1_ps(v), _mm256_set1_ps(v)}; }
   static F load(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
-  static void store(float* p, F v) { _mm256_storeu_ps(p, v.lo); _mm256_storeu_ps(p + 8, v.hi); }
+  static void store(float* p, F v) {
+    _mm256_storeu_ps(p, v.lo);
+    _mm256_storeu_ps(p + 8, v.hi);
+  }
   static F load_f16(const uint16_t* p) {
     return {_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))),
             _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p + 8)))};
@@ -48,7 +57,8 @@ struct Avx2 {
   // The bits of p plus the bits of s << 23, as integers that wrap.
   static F shift_exponent(F p, F s) {
     auto one = [](__m256 a, __m256 b) {
-      return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(a), _mm256_slli_epi32(_mm256_castps_si256(b), 23)));
+      return _mm256_castsi256_ps(
+          _mm256_add_epi32(_mm256_castps_si256(a), _mm256_slli_epi32(_mm256_castps_si256(b), 23)));
     };
     return {one(p.lo, s.lo), one(p.hi, s.hi)};
   }
@@ -63,11 +73,17 @@ struct Avx2 {
   }
   static F to_float(I a) { return {_mm256_cvtepi32_ps(a.lo), _mm256_cvtepi32_ps(a.hi)}; }
   template <int kBits>
-  static I shift_left(I a) { return {_mm256_slli_epi32(a.lo, kBits), _mm256_slli_epi32(a.hi, kBits)}; }
+  static I shift_left(I a) {
+    return {_mm256_slli_epi32(a.lo, kBits), _mm256_slli_epi32(a.hi, kBits)};
+  }
   template <int kBits>
-  static I shift_right(I a) { return {_mm256_srli_epi32(a.lo, kBits), _mm256_srli_epi32(a.hi, kBits)}; }
+  static I shift_right(I a) {
+    return {_mm256_srli_epi32(a.lo, kBits), _mm256_srli_epi32(a.hi, kBits)};
+  }
   template <int kBits>
-  static I shift_right_signed(I a) { return {_mm256_srai_epi32(a.lo, kBits), _mm256_srai_epi32(a.hi, kBits)}; }
+  static I shift_right_signed(I a) {
+    return {_mm256_srai_epi32(a.lo, kBits), _mm256_srai_epi32(a.hi, kBits)};
+  }
   static I and_int(I a, int32_t b) {
     return {_mm256_and_si256(a.lo, _mm256_set1_epi32(b)), _mm256_and_si256(a.hi, _mm256_set1_epi32(b))};
   }

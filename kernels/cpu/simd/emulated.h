@@ -12,9 +12,15 @@ namespace {
 
 struct Emulated {
   static constexpr int kLanes = 16;
-  struct F { float v[kLanes]; };
-  struct I { int32_t v[kLanes]; };
-  struct Mask { bool v[kLanes]; };
+  struct F {
+    float v[kLanes];
+  };
+  struct I {
+    int32_t v[kLanes];
+  };
+  struct Mask {
+    bool v[kLanes];
+  };
 
   template <typename Op>
   static F each(Op op) {
@@ -30,25 +36,47 @@ struct Emulated {
   }
 
   static F zero() { return broadcast(0); }
-  static F broadcast(float v) { return each([&](int) { return v; }); }
-  static F load(const float* p) { return each([&](int i) { return p[i]; }); }
+  static F broadcast(float v) {
+    return each([&](int) { return v; });
+  }
+  static F load(const float* p) {
+    return each([&](int i) { return p[i]; });
+  }
   static void store(float* p, F a) { std::memcpy(p, a.v, sizeof a.v); }
-  static F load_f16(const uint16_t* p) { return each([&](int i) { return f32_from_f16(p[i]); }); }
-  static F load_bf16(const uint16_t* p) { return each([&](int i) { return f32_from_bf16(p[i]); }); }
+  static F load_f16(const uint16_t* p) {
+    return each([&](int i) { return f32_from_f16(p[i]); });
+  }
+  static F load_bf16(const uint16_t* p) {
+    return each([&](int i) { return f32_from_bf16(p[i]); });
+  }
 
-  static F fma(F a, F b, F c) { return each([&](int i) { return std::fma(a.v[i], b.v[i], c.v[i]); }); }
-  static F add(F a, F b) { return each([&](int i) { return a.v[i] + b.v[i]; }); }
-  static F sub(F a, F b) { return each([&](int i) { return a.v[i] - b.v[i]; }); }
-  static F mul(F a, F b) { return each([&](int i) { return a.v[i] * b.v[i]; }); }
-  static F div(F a, F b) { return each([&](int i) { return a.v[i] / b.v[i]; }); }
-  static F max(F a, F b) { return each([&](int i) { return a.v[i] > b.v[i] ? a.v[i] : b.v[i]; }); }
+  static F fma(F a, F b, F c) {
+    return each([&](int i) { return std::fma(a.v[i], b.v[i], c.v[i]); });
+  }
+  static F add(F a, F b) {
+    return each([&](int i) { return a.v[i] + b.v[i]; });
+  }
+  static F sub(F a, F b) {
+    return each([&](int i) { return a.v[i] - b.v[i]; });
+  }
+  static F mul(F a, F b) {
+    return each([&](int i) { return a.v[i] * b.v[i]; });
+  }
+  static F div(F a, F b) {
+    return each([&](int i) { return a.v[i] / b.v[i]; });
+  }
+  static F max(F a, F b) {
+    return each([&](int i) { return a.v[i] > b.v[i] ? a.v[i] : b.v[i]; });
+  }
 
   static Mask less(F a, F b) {
     Mask m;
     for (int i = 0; i < kLanes; ++i) m.v[i] = a.v[i] < b.v[i];
     return m;
   }
-  static F select(Mask m, F yes, F no) { return each([&](int i) { return m.v[i] ? yes.v[i] : no.v[i]; }); }
+  static F select(Mask m, F yes, F no) {
+    return each([&](int i) { return m.v[i] ? yes.v[i] : no.v[i]; });
+  }
   static F select_less_equal(F a, F b, F yes, F no) {
     return each([&](int i) { return a.v[i] <= b.v[i] ? yes.v[i] : no.v[i]; });
   }
@@ -68,7 +96,9 @@ struct Emulated {
     std::memcpy(r.v, p, sizeof r.v);
     return r;
   }
-  static F to_float(I a) { return each([&](int i) { return static_cast<float>(a.v[i]); }); }
+  static F to_float(I a) {
+    return each([&](int i) { return static_cast<float>(a.v[i]); });
+  }
   template <int kBits>
   static I shift_left(I a) {
     return each_int([&](int i) { return static_cast<int32_t>(static_cast<uint32_t>(a.v[i]) << kBits); });
@@ -78,8 +108,12 @@ struct Emulated {
     return each_int([&](int i) { return static_cast<int32_t>(static_cast<uint32_t>(a.v[i]) >> kBits); });
   }
   template <int kBits>
-  static I shift_right_signed(I a) { return each_int([&](int i) { return a.v[i] >> kBits; }); }
-  static I and_int(I a, int32_t b) { return each_int([&](int i) { return a.v[i] & b; }); }
+  static I shift_right_signed(I a) {
+    return each_int([&](int i) { return a.v[i] >> kBits; });
+  }
+  static I and_int(I a, int32_t b) {
+    return each_int([&](int i) { return a.v[i] & b; });
+  }
 
   static float reduce_add(F a) {
     for (int width = 8; width >= 1; width /= 2) {

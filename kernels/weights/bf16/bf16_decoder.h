@@ -23,7 +23,9 @@ struct BF16Decoder {
     return S::load_bf16(values + word * kRowBlock);
   }
   template <int J>
-  F value(Word word) const { return word; }
+  F value(Word word) const {
+    return word;
+  }
 };
 
 }  // namespace

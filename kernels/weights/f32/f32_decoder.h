@@ -23,7 +23,9 @@ struct F32Decoder {
     return S::load(values + word * kRowBlock);
   }
   template <int J>
-  F value(Word word) const { return word; }
+  F value(Word word) const {
+    return word;
+  }
 };
 
 }  // namespace

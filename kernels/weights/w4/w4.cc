@@ -15,8 +15,7 @@ using Offset = AffineGrid::Offset;
 // Where one row's codes and scales stand.
 class Row {
  public:
-  Row(const PackedMatrix& m, int64_t row)
-      : lane_(row % kRowBlock), offset_(m.shape.offset) {
+  Row(const PackedMatrix& m, int64_t row) : lane_(row % kRowBlock), offset_(m.shape.offset) {
     const PackedShape& s = m.shape;
     int64_t block = row / kRowBlock, per_block = w4::groups(s) * kRowBlock, all = w4::blocks(s) * per_block;
     words_ = reinterpret_cast<uint32_t*>(m.codes) + block * w4::words(s) * kRowBlock + lane_;
@@ -73,6 +72,13 @@ void pack_group(const Row& row, int64_t group, int64_t first, std::span<const fl
   auto f16 = [](float v) { return f16_from_f32(std::clamp(v, -kF16Max, kF16Max)); };
   row.scale(group) = f16((*high - *low) / 15);
   row.minimum_bits(group) = f16(*low);
+  float poison =
+      0;  // a value that is not finite makes the whole group NaN: it shows in the logits, not in strange text
+  for (float value : values) poison += value * 0;
+  if (std::isnan(poison)) {
+    row.scale(group) = f16_from_f32(poison);
+    return;
+  }
   float scale = f32_from_f16(row.scale(group)), minimum = f32_from_f16(row.minimum_bits(group));
   for (size_t i = 0; i < values.size(); ++i) {
     float steps = scale > 0 ? std::nearbyint((values[i] - minimum) / scale) : 0;
@@ -137,7 +143,7 @@ const CpuLinear kCpu{{w4::linear_avx2(), w4::linear_emulated()}};
 
 }  // namespace
 
-const WeightFormat kW4{"w4", "f16 scale and minimum per group", plan, plan_import, bytes,
-                       pack_rows, import_rows, unpack_rows, &kCpu};
+const WeightFormat kW4{
+    "w4", "f16 scale and minimum per group", plan, plan_import, bytes, pack_rows, import_rows, unpack_rows, &kCpu};
 
 }  // namespace halftone

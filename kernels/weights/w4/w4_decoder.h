@@ -18,7 +18,9 @@ struct W4Decoder {
   F scale = S::zero(), minimum = S::zero();
 
   W4Decoder(const PackedMatrix& m, int64_t block)
-      : codes(m.codes + block * w4::words(m.shape) * kRowBlock * 4), scales(w4::scales_of(m, block)), offset(m.shape.offset) {}
+      : codes(m.codes + block * w4::words(m.shape) * kRowBlock * 4),
+        scales(w4::scales_of(m, block)),
+        offset(m.shape.offset) {}
 
   void start_group(int64_t group) {
     scale = S::load_f16(scales.scale + group * kRowBlock);

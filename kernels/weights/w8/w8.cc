@@ -31,7 +31,8 @@ std::optional<PackedShape> plan(int64_t rows, int64_t cols) {
 }
 
 std::optional<PackedShape> plan_import(int64_t rows, int64_t cols, const AffineGrid& grid) {
-  bool fits = grid.bits == 8 && grid.group > 0 && grid.group % w8::kWordInputs == 0 && grid.offset == Offset::kSymmetric;
+  bool fits =
+      grid.bits == 8 && grid.group > 0 && grid.group % w8::kWordInputs == 0 && grid.offset == Offset::kSymmetric;
   if (!fits) return std::nullopt;
   return PackedShape{rows, cols, grid.group, Offset::kSymmetric};
 }
@@ -47,10 +48,13 @@ void pack_rows(const PackedMatrix& packed, int64_t first_row, int64_t count, con
     int8_t* row = codes_of_row(packed, first_row + r);
     for (int64_t first = 0; first < cols; first += group) {
       int64_t end = std::min(first + group, cols);
-      float largest = 0;
-      for (int64_t c = first; c < end; ++c) largest = std::max(largest, std::fabs(values[r * cols + c]));
+      float largest = 0, poison = 0;  // what is not finite makes the whole group NaN
+      for (int64_t c = first; c < end; ++c) {
+        largest = std::max(largest, std::fabs(values[r * cols + c]));
+        poison += values[r * cols + c] * 0;
+      }
       uint16_t& bits = scale(packed, first_row + r, first / group);
-      bits = f16_from_f32(std::min(largest / 127, kF16Max));
+      bits = f16_from_f32(std::min(largest / 127, kF16Max) + poison);
       float step = f32_from_f16(bits);
       for (int64_t c = first; c < end; ++c) {
         float q = step > 0 ? std::nearbyint(values[r * cols + c] / step) : 0;
@@ -93,6 +97,7 @@ const CpuLinear kCpu{{w8::linear_avx2(), w8::linear_emulated()}};
 
 }  // namespace
 
-const WeightFormat kW8{"w8", "f16 scale per group", plan, plan_import, bytes, pack_rows, import_rows, unpack_rows, &kCpu};
+const WeightFormat kW8{"w8",      "f16 scale per group", plan,        plan_import, bytes,
+                       pack_rows, import_rows,           unpack_rows, &kCpu};
 
 }  // namespace halftone
