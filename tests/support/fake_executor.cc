@@ -176,6 +176,7 @@ absl::Status FakeExecutor::submit(const StepInput& input) {
   HALFTONE_CHECK(tokens <= config_.max_step_tokens);
   HALFTONE_CHECK(rows <= config_.max_step_rows);
   largest_step_rows_ = std::max<int64_t>(largest_step_rows_, rows);
+  largest_step_tokens_ = std::max<int64_t>(largest_step_tokens_, tokens);
   for (const StepSequence& sequence : input.sequences) reduce(input, sequence);
   const FakeMode& mode = config_.modes[static_cast<size_t>(input.weights)];
   output_->device_time = mode.step_time + tokens * mode.token_time;

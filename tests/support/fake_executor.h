@@ -89,6 +89,7 @@ class FakeExecutor final : public Executor {
   int64_t steps() const { return steps_; }
   int64_t held_pages() const { return held_pages_; }  // of all modes, as the engine said last
   int64_t largest_step_rows() const { return largest_step_rows_; }
+  int64_t largest_step_tokens() const { return largest_step_tokens_; }
 
  private:
   struct Slot {
@@ -115,6 +116,7 @@ class FakeExecutor final : public Executor {
   std::atomic<int64_t> fail_at_step_{std::numeric_limits<int64_t>::max()};
   std::atomic<int64_t> steps_{0};
   std::atomic<int64_t> largest_step_rows_{0};
+  std::atomic<int64_t> largest_step_tokens_{0};
   std::atomic<int64_t> held_pages_{0};
 
   std::mutex gate_mutex_;

@@ -164,6 +164,26 @@ TEST(Account, AFloodOfOneModeDoesNotStarveAnother) {
   EXPECT_GE(receipt.interference_seconds, 0.1);
 }
 
+TEST(Account, ModesWithWorkShareTheTimeOfARound) {
+  RigOptions options;
+  options.executor.modes = {{"w4a16", 16, 0, 100'000}, {"w4a16+kv8", 32, 0, 100'000}};
+  options.engine.step_budget = 10 * kMillisecond;   // 100 tokens
+  options.engine.modes_budget = 10 * kMillisecond;  // 50 for each of two
+  Rig alone(options);
+  alone.run(alone.request(std::vector<int32_t>(250, 7), 1));
+  EXPECT_EQ(alone.executor.largest_step_tokens(), 100);
+  Rig both(options);
+  both.executor.hold();
+  auto first = both.submit(both.request({1}, 1));
+  both.executor.wait_until_held();
+  auto second = both.submit(both.request(std::vector<int32_t>(250, 7), 1, 0));
+  auto third = both.submit(both.request(std::vector<int32_t>(250, 7), 1, 1));
+  both.executor.release();
+  for (auto& stream : {first, second, third}) EXPECT_TRUE(read_all(stream).status.ok());
+  EXPECT_LE(both.executor.largest_step_tokens(), 100);  // once one of them is done
+  EXPECT_GE(both.executor.steps(), 1 + 8);
+}
+
 TEST(Account, GaugesShowWhatRunsAndWaits) {
   RigOptions options;
   options.engine.max_running = 2;

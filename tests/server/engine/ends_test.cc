@@ -106,6 +106,51 @@ TEST(Ends, ACancelledRequestFreesItsPagesWithinAStep) {
   expect_idle(rig);
 }
 
+TEST(Ends, ACancelInTheMiddleOfAPromptFreesItsPages) {
+  RigOptions options = slow_steps();
+  options.executor.max_step_tokens = 8;
+  Rig rig(options);
+  rig.executor.hold();
+  auto stream = rig.submit(rig.request(std::vector<int32_t>(100, 5), 20));
+  for (int step = 0; step < 3; ++step) {
+    rig.executor.wait_until_held();
+    rig.executor.let_one_pass();
+  }
+  rig.executor.wait_until_held();
+  EXPECT_EQ(rig.pages("used"), 2);
+  stream->cancel();
+  rig.executor.release();
+  const Answer answer = read_all(stream);
+  EXPECT_EQ(answer.status.code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ(rig.executor.steps(), 4);
+  EXPECT_EQ(rig.pages("used"), 0);
+  EXPECT_NEAR(answer.all.receipt->prefill_seconds, 0.04, 1e-9);
+}
+
+TEST(Ends, ACancelWhilePutBackEndsTheRequest) {
+  RigOptions options = slow_steps();
+  options.executor.pages = 4;
+  Rig rig(options);
+  rig.executor.hold();
+  auto older = rig.submit(rig.request(std::vector<int32_t>(30, 5), 30));
+  rig.executor.wait_until_held();
+  auto younger = rig.submit(rig.request(std::vector<int32_t>(17, 6), 30));
+  while (rig.metrics->mode(0).preemptions->Value() == 0) {
+    rig.executor.let_one_pass();
+    rig.executor.wait_until_held();
+  }
+  younger->cancel();
+  rig.executor.let_one_pass();
+  rig.executor.wait_until_held();
+  EXPECT_EQ(rig.engine->load().waiting, 0u);
+  rig.executor.release();
+  const Answer answer = read_all(younger);
+  EXPECT_EQ(answer.status.code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ(answer.all.receipt->preemptions, 1u);
+  EXPECT_EQ(read_all(older).ids(), rig.executor.answer(0, std::vector<int32_t>(30, 5), 30));
+  expect_idle(rig);
+}
+
 TEST(Ends, TheDeadlineIsAnError) {
   Rig rig(slow_steps());
   Request request = rig.request({1, 2}, 200);
@@ -126,6 +171,24 @@ TEST(Ends, TheTimeLimitIsAnAnswer) {
   EXPECT_EQ(answer.all.finish->reason, FinishReason::kTimeLimit);
   EXPECT_EQ(answer.all.tokens.size(), 6u);
   expect_idle(rig);
+}
+
+TEST(Ends, TheTimeLimitCountsFromArrivalEvenInTheQueue) {
+  RigOptions options = slow_steps();
+  options.engine.max_running = 1;
+  Rig rig(options);
+  rig.executor.hold();
+  auto running = rig.submit(rig.request({1, 2}, 50));
+  rig.executor.wait_until_held();
+  Request request = rig.request({3, 4}, 50);
+  request.max_time = 100 * kMillisecond;
+  auto waiting = rig.submit(request);
+  rig.executor.release();
+  const Answer answer = read_all(waiting);
+  EXPECT_TRUE(answer.status.ok());
+  EXPECT_EQ(answer.all.finish->reason, FinishReason::kTimeLimit);
+  EXPECT_TRUE(answer.all.tokens.empty());
+  EXPECT_TRUE(read_all(running).status.ok());
 }
 
 TEST(Ends, AQueueTimeCountsOnlyWhileWaiting) {

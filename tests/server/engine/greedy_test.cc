@@ -65,6 +65,41 @@ TEST(Greedy, IsTheSameInACrowdWithPreemptionsAndPrefixHits) {
   EXPECT_GT(cached, 0u);
 }
 
+TEST(Greedy, SeededDrawsDoNotDependOnCompany) {
+  const auto drawn = [](Rig& rig, uint64_t seed) {
+    Request request = rig.request({1, 70, 71}, 25);
+    request.sampling.temperature = 0.8f;
+    request.sampling.repetition_penalty = 1.1f;
+    request.sampling.seed = seed;
+    return request;
+  };
+  Rig alone;
+  const std::vector<int32_t> first = alone.run(drawn(alone, 1)).ids();
+  EXPECT_NE(first, alone.run(drawn(alone, 2)).ids());
+  Rig rig(crowded());
+  rig.executor.hold();
+  std::vector<std::shared_ptr<OutputStream>> company;
+  for (int i = 0; i < 20; ++i) company.push_back(rig.submit(rig.request(numbers(i, 30), 40, i % 2)));
+  auto stream = rig.submit(drawn(rig, 1));
+  rig.executor.release();
+  EXPECT_EQ(read_all(stream).ids(), first);
+  for (auto& other : company) read_all(other);
+}
+
+TEST(Greedy, PrefixesAreSharedOnlyBetweenEqualSalts) {
+  Rig rig;
+  const auto cached = [&](const char* salt) {
+    Request request = rig.request(numbers(20, 40), 3);
+    request.cache_salt = salt;
+    const Answer answer = rig.run(request);
+    EXPECT_EQ(answer.ids(), rig.executor.answer(0, numbers(20, 40), 3));
+    return answer.all.receipt->cached_tokens;
+  };
+  EXPECT_EQ(cached("a"), 0u);
+  EXPECT_EQ(cached("a"), 32u);
+  EXPECT_EQ(cached("b"), 0u);
+}
+
 TEST(Greedy, DoesNotDependOnTheSizeOfChunks) {
   const std::vector<int32_t> prompt = numbers(10, 200);
   for (int64_t step_tokens : {2, 7, 64, 256}) {
