@@ -82,7 +82,7 @@ void direct_tile(const PackedMatrix& weights, int64_t block, const float* x, int
 template <class S, class D, int kTokens>
 void direct_tokens(const PackedMatrix& weights, int64_t first_block, int64_t blocks, const float* x, int64_t x_stride,
                    float* out, int64_t out_stride) {
-  constexpr int kBlocks = kTokens <= 2 ? 2 : 1;
+  constexpr int kBlocks = S::kTiles && kTokens <= 2 ? 2 : 1;
   int64_t b = 0;
   for (; b + kBlocks <= blocks; b += kBlocks) {
     direct_tile<S, D, kTokens, kBlocks>(weights, first_block + b, x, x_stride, out + b * kRowBlock, out_stride);
@@ -95,19 +95,27 @@ void direct_tokens(const PackedMatrix& weights, int64_t first_block, int64_t blo
 template <class S, class D>
 void direct(const PackedMatrix& weights, int64_t first_block, int64_t blocks, const float* x, int64_t x_stride,
             int64_t tokens, float* out, int64_t out_stride) {
-  switch (tokens) {
-    case 1:
-      return direct_tokens<S, D, 1>(weights, first_block, blocks, x, x_stride, out, out_stride);
-    case 2:
-      return direct_tokens<S, D, 2>(weights, first_block, blocks, x, x_stride, out, out_stride);
-    case 3:
-      return direct_tokens<S, D, 3>(weights, first_block, blocks, x, x_stride, out, out_stride);
-    case 4:
-      return direct_tokens<S, D, 4>(weights, first_block, blocks, x, x_stride, out, out_stride);
-    case 5:
-      return direct_tokens<S, D, 5>(weights, first_block, blocks, x, x_stride, out, out_stride);
-    default:
-      return direct_tokens<S, D, 6>(weights, first_block, blocks, x, x_stride, out, out_stride);
+  if constexpr (!S::kTiles) {
+    for (int64_t t = 0; t < tokens; ++t) {
+      direct_tokens<S, D, 1>(weights, first_block, blocks, x + t * x_stride, x_stride, out + t * out_stride,
+                             out_stride);
+    }
+    return;
+  } else {
+    switch (tokens) {
+      case 1:
+        return direct_tokens<S, D, 1>(weights, first_block, blocks, x, x_stride, out, out_stride);
+      case 2:
+        return direct_tokens<S, D, 2>(weights, first_block, blocks, x, x_stride, out, out_stride);
+      case 3:
+        return direct_tokens<S, D, 3>(weights, first_block, blocks, x, x_stride, out, out_stride);
+      case 4:
+        return direct_tokens<S, D, 4>(weights, first_block, blocks, x, x_stride, out, out_stride);
+      case 5:
+        return direct_tokens<S, D, 5>(weights, first_block, blocks, x, x_stride, out, out_stride);
+      default:
+        return direct_tokens<S, D, 6>(weights, first_block, blocks, x, x_stride, out, out_stride);
+    }
   }
 }
 

@@ -62,19 +62,25 @@ void panel_tile(const float* panel, int64_t cols, const float* x, int64_t x_stri
 template <class S>
 void multiply_panel(const float* panel, int64_t cols, const float* x, int64_t x_stride, int64_t tokens, float* out,
                     int64_t out_stride) {
-  switch (tokens) {
-    case 1:
-      return panel_tile<S, 1>(panel, cols, x, x_stride, out, out_stride);
-    case 2:
-      return panel_tile<S, 2>(panel, cols, x, x_stride, out, out_stride);
-    case 3:
-      return panel_tile<S, 3>(panel, cols, x, x_stride, out, out_stride);
-    case 4:
-      return panel_tile<S, 4>(panel, cols, x, x_stride, out, out_stride);
-    case 5:
-      return panel_tile<S, 5>(panel, cols, x, x_stride, out, out_stride);
-    default:
-      return panel_tile<S, 6>(panel, cols, x, x_stride, out, out_stride);
+  if constexpr (!S::kTiles) {
+    for (int64_t t = 0; t < tokens; ++t)
+      panel_tile<S, 1>(panel, cols, x + t * x_stride, x_stride, out + t * out_stride, out_stride);
+    return;
+  } else {
+    switch (tokens) {
+      case 1:
+        return panel_tile<S, 1>(panel, cols, x, x_stride, out, out_stride);
+      case 2:
+        return panel_tile<S, 2>(panel, cols, x, x_stride, out, out_stride);
+      case 3:
+        return panel_tile<S, 3>(panel, cols, x, x_stride, out, out_stride);
+      case 4:
+        return panel_tile<S, 4>(panel, cols, x, x_stride, out, out_stride);
+      case 5:
+        return panel_tile<S, 5>(panel, cols, x, x_stride, out, out_stride);
+      default:
+        return panel_tile<S, 6>(panel, cols, x, x_stride, out, out_stride);
+    }
   }
 }
 

@@ -10,6 +10,7 @@ namespace {
 
 struct Avx2 {
   static constexpr int kLanes = 16;
+  static constexpr bool kTiles = true;  // several tokens at once keep the registers busy
   struct F {
     __m256 lo, hi;
   };

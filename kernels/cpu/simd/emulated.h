@@ -12,6 +12,7 @@ namespace {
 
 struct Emulated {
   static constexpr int kLanes = 16;
+  static constexpr bool kTiles = false;  // one token after the other: unrolled tiles would only take long to compile
   struct F {
     float v[kLanes];
   };
