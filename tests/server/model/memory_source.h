@@ -1,0 +1,35 @@
+// A checkpoint that lies in memory and may be spoiled before it is loaded. Tests only; any thread.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "server/source/model_source.h"
+#include "tests/support/checkpoint_tiny.h"
+
+namespace halftone {
+
+struct MemoryTensor {
+  std::string type = "F32";
+  int64_t rows = 1, cols = 1;
+  std::vector<float> values;       // [rows, cols]
+  std::optional<AffineGrid> grid;  // then these, too
+  AffineGroupsBuffer groups;
+  bool readable = true;  // false: reading it is an error
+};
+
+using MemoryTensors = std::map<std::string, MemoryTensor>;
+
+// As tiny_tensors() makes them, by canonical name.
+MemoryTensors memory_tensors(const TinyCheckpoint& checkpoint);
+
+// Nothing is checked: a source may lack tensors or have odd ones.
+ModelSource memory_source(const ModelConfig& config, MemoryTensors tensors);
+
+inline ModelSource tiny_source(const TinyCheckpoint& checkpoint = {}) {
+  return memory_source(checkpoint.config, memory_tensors(checkpoint));
+}
+
+}  // namespace halftone
