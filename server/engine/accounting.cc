@@ -6,6 +6,9 @@
 namespace halftone {
 namespace {
 
+// Weight of the newest interval in the mean.
+constexpr double kNewest = 0.1;
+
 double seconds(Nanoseconds time) { return static_cast<double>(time) * 1e-9; }
 
 StepPhase phase_of(const StepPlan& plan) {
@@ -53,11 +56,18 @@ void Accounting::hold_pages(Account& account, int64_t pages, Nanoseconds now) {
   account.receipt.peak_kv_bytes = static_cast<uint64_t>(account.peak_pages) * executor_.page_bytes();
 }
 
+void Accounting::started(Account& account, Nanoseconds now) {
+  const double interval = seconds(now - std::max(last_start_, account.arrival));
+  start_interval_seconds_ += kNewest * (interval - start_interval_seconds_);
+  last_start_ = now;
+  account.scheduled = now;
+  account.receipt.queue_seconds = seconds(now - account.arrival);
+}
+
 void Accounting::planned(Account& account, const PlannedSequence& chunk, int64_t cached_tokens, Nanoseconds now) {
   if (!account.scheduled) {
-    account.scheduled = now;
+    started(account, now);
     account.stored_before = cached_tokens;
-    account.receipt.queue_seconds = seconds(now - account.arrival);
     account.receipt.cached_tokens = static_cast<uint32_t>(cached_tokens);
     metrics_.mode(account.mode).prompt_tokens_cached->Increment(static_cast<double>(cached_tokens));
   }
@@ -174,6 +184,8 @@ EngineLoad Accounting::publish(const Scheduler& scheduler) {
     metrics.prefix_hit_tokens->Increment(static_cast<double>(counts.hit_tokens - published.hit_tokens));
     published = counts;
   }
+  // What stands in the queue must be computed, and leaves it no faster than others did of late.
+  load.estimated_queue_seconds = std::max(load.estimated_queue_seconds, load.waiting * start_interval_seconds_);
   executor_.hold_pages(mode_pages_);
   const PageCounts pages = scheduler.page_counts();
   metrics_.set_pages(pages.free, pages.used, pages.cached);

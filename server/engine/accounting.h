@@ -63,11 +63,14 @@ class Accounting {
 
  private:
   void hold_pages(Account& account, int64_t pages, Nanoseconds now);
+  void started(Account& account, Nanoseconds now);
 
   Executor& executor_;
   Metrics& metrics_;
   std::vector<PrefixCacheCounts> prefix_published_;  // by mode
   std::vector<int64_t> mode_pages_;                  // by mode
+  Nanoseconds last_start_ = 0;                       // when a request left the queue for the first time
+  double start_interval_seconds_ = 0;                // mean of late between two of them, idle time left out
 };
 
 }  // namespace halftone

@@ -209,5 +209,25 @@ TEST(Account, GaugesShowWhatRunsAndWaits) {
   EXPECT_EQ(rig.pages("used"), 0);
 }
 
+TEST(Account, TheEstimatedQueueTimeFollowsHowFastTheQueueMoves) {
+  RigOptions options = two_modes(10 * kMillisecond, 10 * kMillisecond);
+  options.engine.max_running = 1;
+  Rig rig(options);
+  rig.clock.advance(3600 * 1000 * kMillisecond);  // an idle hour means nothing
+  rig.executor.hold();
+  std::vector<std::shared_ptr<OutputStream>> streams;
+  for (int i = 0; i < 60; ++i) streams.push_back(rig.submit(rig.request({1, i}, 10)));  // 0.1 seconds each
+  for (int step = 0; step < 501; ++step) {
+    rig.executor.wait_until_held();
+    rig.executor.let_one_pass();
+  }
+  rig.executor.wait_until_held();
+  EXPECT_EQ(rig.engine->load().waiting, 9u);
+  EXPECT_NEAR(rig.engine->load().estimated_queue_seconds, 0.9, 0.05);
+  rig.executor.release();
+  for (auto& stream : streams) EXPECT_TRUE(read_all(stream).status.ok());
+  EXPECT_EQ(rig.engine->load().estimated_queue_seconds, 0);
+}
+
 }  // namespace
 }  // namespace halftone
