@@ -7,6 +7,7 @@
 #include <set>
 
 #include "google/rpc/error_details.pb.h"
+#include "server/rpc/field_checks.h"
 #include "server/rpc/validate.h"
 #include "tests/server/rpc/live_server.h"
 
@@ -173,6 +174,13 @@ TEST(Validate, ManyUnknownFieldsMakeAShortMessage) {
   const auto result = make_generate_request(wire, fixture.rules, CallTimes());
   EXPECT_TRUE(absl::IsInvalidArgument(result.status()));
   EXPECT_LT(result.status().message().size(), 2000u);
+}
+
+TEST(Validate, AShortenedTextIsStillUtf8) {
+  EXPECT_EQ(shortened("short", 5), "short");
+  EXPECT_EQ(shortened("abcdef", 5), "abcde...");
+  EXPECT_EQ(shortened("ab\xc3\xa9z", 3), "ab...");
+  EXPECT_EQ(shortened("ab\xc3\xa9z", 4), "ab\xc3\xa9...");
 }
 
 TEST(Validate, AChatWithoutAKnownTemplateIsAFailedPreconditionAndTextStillWorks) {

@@ -109,6 +109,25 @@ TEST(Status, ARequestThatIsTooLargeIsRefusedBeforeItIsRead) {
   EXPECT_TRUE(server.client().generate(text_request("still there")).ok());
 }
 
+// Statuses travel as metadata, of which a client takes 8 KiB.
+TEST(Status, WhateverTheClientSentTheStatusStaysShortEnoughToArrive) {
+  LiveServer server;
+  const std::string huge(100'000, 'x');
+  v1::GenerateRequest role;
+  role.mutable_chat()->add_messages()->set_role(huge);
+  v1::GenerateRequest mode = text_request("the");
+  mode.set_mode(huge);
+  EXPECT_TRUE(absl::IsInvalidArgument(server.client().generate(role).status()));
+  EXPECT_TRUE(absl::IsNotFound(server.client().generate(mode).status()));
+  v1::GenerateRequest all = text_request("the");
+  for (int i = 0; i < 500; ++i) all.mutable_sampling()->add_logit_bias()->set_id(1000);
+  for (int i = 0; i < 16; ++i) all.mutable_stopping()->add_stop(huge);
+  all.set_request_id(huge);
+  const absl::Status status = server.client().generate(all).status();
+  EXPECT_TRUE(absl::IsInvalidArgument(status)) << status;
+  EXPECT_GT(violations_of(status).field_violations_size(), 1);
+}
+
 TEST(Health, TheServerItsServiceAndEachModeAreServing) {
   LiveServer server;
   Client client = server.client();
