@@ -97,6 +97,10 @@ class Client::Call {
     const grpc::Status status = attempt(context);
     std::lock_guard lock(state_->mutex);
     state_->running.erase(&context);
+    // A server that shuts down resets calls that reach it in that moment.
+    if (status.error_code() == grpc::StatusCode::CANCELLED && !state_->cancelled) {
+      return absl::UnavailableError("the server ended the call: it is shutting down");
+    }
     return from_grpc(status, context);
   }
 
