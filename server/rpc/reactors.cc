@@ -42,8 +42,11 @@ class GenerateStreamReactor final : public grpc::ServerWriteReactor<v1::Generate
 
  private:
   Next on_delta(OutputDelta delta) override {
-    add_delta(delta, style_.receipt, style_.tokenizer, &response_);
     if (delta.receipt) receipt_ = delta.receipt;
+    // Where an answer breaks off and nothing is left to send, the status comes at once: with no message before it, a
+    // client knows that it may try again.
+    if (delta.prompt_tokens.empty() && delta.tokens.empty() && delta.text.empty() && !delta.finish) return Next::kNow;
+    add_delta(delta, style_.receipt, style_.tokenizer, &response_);
     StartWrite(&response_);
     return Next::kLater;
   }
