@@ -133,7 +133,10 @@ class Bench {
 int bench(BenchFlags flags, const Globals& globals) {
   if (flags.requests == 0) flags.requests = 4 * flags.concurrency;
   Interrupts interrupts;
-  const auto info = globals.client().info(globals.call());
+  Cancellation asking;
+  interrupts.set([&] { asking.cancel(); });
+  const auto info = globals.client().info(globals.call(&asking));
+  if (asking.cancelled()) return kExitInterrupted;
   if (!info.ok()) return report(info.status(), globals);
   const std::string mode = flags.mode.empty() ? info->default_mode() : flags.mode;
   const BenchSetting setting{globals.server,      info->model(),    mode,      flags.concurrency,

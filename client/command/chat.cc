@@ -50,7 +50,10 @@ class Conversation {
       return kExitUsage;
     }
     request_ = *std::move(request);
-    auto info = client_.info(globals_.call());
+    const auto cancellation = interruptible();
+    auto info = client_.info(globals_.call(cancellation.get()));
+    not_interruptible();
+    if (cancellation->cancelled()) return kExitInterrupted;
     if (!info.ok()) return report(info.status(), globals_);
     for (const v1::Mode& mode : info->modes()) modes_.push_back(mode.id());
     reset();
@@ -94,11 +97,7 @@ class Conversation {
   // Streams one answer; an interrupted one stays in the chat as far as it came.
   int answer(const std::string& line) {
     say("user", line);
-    auto cancellation = std::make_shared<Cancellation>();
-    {
-      std::lock_guard lock(mutex_);
-      running_ = cancellation;
-    }
+    const auto cancellation = interruptible();
     std::string text;
     v1::GenerateResponse last;
     const auto on_message = [&](const v1::GenerateResponse& message) {
@@ -107,10 +106,7 @@ class Conversation {
       last = message;
     };
     const absl::Status status = client_.generate(request_, on_message, globals_.call(cancellation.get()));
-    {
-      std::lock_guard lock(mutex_);
-      running_.reset();
-    }
+    not_interruptible();
     std::cout << std::endl;
     if (!status.ok() && text.empty()) {
       request_.mutable_chat()->mutable_messages()->RemoveLast();
@@ -121,6 +117,18 @@ class Conversation {
     if (!status.ok()) return report(status, globals_);
     if (!flags_.quiet) std::cerr << "[" << receipt_line(last.receipt()) << "]" << std::endl;
     return 0;
+  }
+
+  // From here on Ctrl-C ends the call that is given this.
+  std::shared_ptr<Cancellation> interruptible() {
+    std::lock_guard lock(mutex_);
+    running_ = std::make_shared<Cancellation>();
+    return running_;
+  }
+
+  void not_interruptible() {
+    std::lock_guard lock(mutex_);
+    running_.reset();
   }
 
   void interrupt() {
