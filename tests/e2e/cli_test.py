@@ -40,7 +40,7 @@ def write_checkpoint(folder):
     subprocess.run([BINARIES / "write_tiny_checkpoint", folder], check=True)
     path = pathlib.Path(folder) / "config.json"
     config = json.loads(path.read_text())
-    config["max_position_embeddings"] = 16384
+    config["max_position_embeddings"] = 65536
     path.write_text(json.dumps(config))
 
 
@@ -49,7 +49,7 @@ def setUpModule():
     folder = tempfile.TemporaryDirectory()
     unittest.addModuleCleanup(folder.cleanup)
     write_checkpoint(folder.name + "/tiny")
-    SERVER = served.Server(BINARIES, folder.name + "/tiny", ",".join(MODES), "--kv-bytes", "32MiB")
+    SERVER = served.Server(BINARIES, folder.name + "/tiny", ",".join(MODES), "--kv-bytes", "64MiB")
     unittest.enterModuleContext(SERVER)
 
 
@@ -127,21 +127,22 @@ class Generate(Case):
 
     def test_mistakes_name_what_is_wrong(self):
         self.fails(1, r'NOT_FOUND: .*"w5".*w4a16, w4a16\+kv8', "generate", "x", "--mode", "w5")
-        self.fails(1, r"INVALID_ARGUMENT: .*sampling.top_p = 1.7 is outside \(0, 1\]", "generate", "x", "--top-p", "1.7")
-        self.fails(1, r"OUT_OF_RANGE: .*16384", "generate", "x", "--max-tokens", "20000")
+        self.fails(1, r"INVALID_ARGUMENT: sampling.top_p = 1.7 is outside \(0, 1\]", "generate", "x", "--top-p",
+                   "1.7")
+        self.fails(1, r"OUT_OF_RANGE: .*65536", "generate", "x", "--max-tokens", "70000")
         self.fails(2, r"--bias 5:1 is not ID=VALUE", "generate", "x", "--bias", "5:1")
         self.fails(2, r"--max-tokens", "generate", "x", "--max-tokens", "many")
         self.fails(2, r"--max-tokns", "generate", "x", "--max-tokns", "5")
 
     def test_a_call_that_takes_too_long_keeps_the_text_so_far(self):
-        result = run("--timeout", "0.5", "generate", "x", "--max-tokens", "16000", "--ignore-eos", "-q")
+        result = run("--timeout", "0.5", "generate", "x", "--max-tokens", "60000", "--ignore-eos", "-q")
         self.assertEqual(result.returncode, 1)
         self.assertGreater(len(result.stdout), 10)
         self.assertRegex(result.stderr, "^halftone: DEADLINE_EXCEEDED: .*--timeout gives more time\n$")
 
     def test_ctrl_c_ends_with_130(self):
         with subprocess.Popen([BINARIES / "halftone", "--server", f"127.0.0.1:{SERVER.port}", "generate", "x",
-                               "--max-tokens", "16000", "--ignore-eos", "--temperature", "0"],
+                               "--max-tokens", "60000", "--ignore-eos", "--temperature", "0"],
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
             child.stdout.read(10)
             child.send_signal(signal.SIGINT)
@@ -152,7 +153,7 @@ class Generate(Case):
 class Others(Case):
     def test_info_is_one_page(self):
         page = self.ok("info").stdout
-        for word in ("Halftone", "model", "chatml", "Modes", *MODES, "max_context_tokens", "16384", "kv_cache"):
+        for word in ("Halftone", "model", "chatml", "Modes", *MODES, "max_context_tokens", "65536", "kv_cache"):
             self.assertIn(word, page)
         self.assertLess(len(page.splitlines()), 80)
 
@@ -190,7 +191,8 @@ class Others(Case):
         self.assertEqual(self.ok("detokenize", ids).stdout, text + "\n")
         lines = self.ok("tokenize", text).stdout.splitlines()
         self.assertEqual([line.split("\t")[0] for line in lines], ids.split(","))
-        self.assertEqual([str(i) for i in json.loads(self.ok("tokenize", "--json", text).stdout)["ids"]], ids.split(","))
+        report = json.loads(self.ok("tokenize", "--json", text).stdout)
+        self.assertEqual([str(i) for i in report["ids"]], ids.split(","))
         self.fails(1, "INVALID_ARGUMENT: .*vocabulary", "detokenize", "99999")
 
     def test_health_is_an_exit_code(self):
@@ -290,7 +292,7 @@ class Chat(Case):
         return sum(map(int, found))
 
     def test_ctrl_c_stops_the_answer_but_not_the_chat(self):
-        chat, before = self.open("--max-tokens", "15000"), self.cancelled()
+        chat, before = self.open("--max-tokens", "40000"), self.cancelled()
         for turn in range(2):
             start = len(chat.seen)
             chat.type("talk to me\n")

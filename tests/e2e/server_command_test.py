@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""The command line of halftone-server: what is wrong is said in one line, before anything is served; --help is complete.
+"""The command line of halftone-server: what is wrong is said in one line and nothing is served; --help is complete.
 
     server_command_test.py FOLDER_OF_BINARIES
 """

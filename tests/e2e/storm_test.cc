@@ -220,8 +220,8 @@ class Drain {
     std::vector<std::thread> threads;
     for (int i = 0; i < kClients; ++i) threads.emplace_back([this, i] { ask_until_turned_away(i); });
     EXPECT_TRUE(eventually(30s, [&] { return finished_ >= kClients; }));
-    server_.process().send_signal(SIGTERM);
     terminated_ = true;
+    server_.process().send_signal(SIGTERM);
     for (std::thread& thread : threads) thread.join();
   }
   Tally tally;
