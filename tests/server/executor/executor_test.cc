@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
 #include <limits>
 #include <map>
@@ -91,6 +92,26 @@ TEST(Executor, PagesThatAreHeldStandUnderTheirModesName) {
   EXPECT_EQ(rig.ledger().total(), idle) << "names change, bytes do not";
   rig.executor().hold_pages(std::vector<int64_t>{0, 0});
   EXPECT_EQ(kv_entries(rig.ledger()), (std::map<std::string, uint64_t>{{"shared/kv_cache", arena}}));
+}
+
+TEST(Executor, PeaksAreOfTheStageThatTheStepWas) {
+  ExecutorRig rig(tiny_source(), {});
+  auto peaks = [&] {
+    for (const MemoryEntry& e : rig.ledger().entries()) {
+      if (e.tag == MemoryTag{"f32", MemoryCategory::kKvCache}) return e.peak_bytes;
+    }
+    return std::array<uint64_t, kMemoryStages>{};
+  };
+  const std::vector<PageId> pages = rig.take_pages(0, 20);
+  const std::vector<int32_t> prompt = random_tokens(1, 19, 320);
+  rig.run(0, prompt, pages, 19);
+  rig.executor().hold_pages(std::vector<int64_t>{7});
+  rig.executor().hold_pages(std::vector<int64_t>{2});
+  const Piece next{.tokens = std::span(prompt).first(1), .first_position = 19, .pages = pages};
+  rig.step(0, {&next, 1});
+  EXPECT_EQ(peaks()[static_cast<size_t>(MemoryStage::kLoad)], 0u);
+  EXPECT_EQ(peaks()[static_cast<size_t>(MemoryStage::kPrefill)], 7 * kPage16);
+  EXPECT_EQ(peaks()[static_cast<size_t>(MemoryStage::kDecode)], 2 * kPage16);
 }
 
 TEST(Executor, AnArenaOfLessThanTwoPagesIsRefusedWithTheNumbers) {
