@@ -134,7 +134,7 @@ class Conversation {
   void interrupt() {
     std::lock_guard lock(mutex_);
     if (running_) return running_->cancel();
-    std::cout << "\n" << kHelp;
+    std::cout << "\n" << kHelp << std::flush;
     prompt();
   }
 
