@@ -8,7 +8,6 @@
 namespace halftone {
 namespace {
 
-constexpr Nanoseconds kMillisecond = 1'000'000, kSecond = 1'000 * kMillisecond;
 
 RigOptions slow_steps() {
   RigOptions options;
