@@ -8,6 +8,7 @@
 namespace halftone {
 namespace {
 
+constexpr Nanoseconds kMillisecond = 1'000'000;
 
 RigOptions slow_steps() {
   RigOptions options;
