@@ -157,7 +157,7 @@ int run(const ServerConfig& config, const sigset_t& signals) {
   engine_config.limits = make_limits(config, *checkpoint.executor);
   Engine engine(engine_config, *checkpoint.executor, *checkpoint.tokenizer, metrics, steady_now);
   std::atomic<bool> broken{false};
-  engine.on_fatal([&](absl::Status status) {
+  engine.on_fatal([&](const absl::Status& status) {
     spdlog::error("the executor failed: {}", std::string(status.message()));
     broken.store(true);
     kill(getpid(), SIGTERM);
