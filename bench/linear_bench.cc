@@ -52,22 +52,28 @@ class RotatedWeights {
 }  // namespace
 
 void bench_linear(Device& device, const WeightFormat& format, LinearShape shape, const Budget& budget, Report& report) {
-  const std::optional<PackedShape> packed = format.plan(shape.rows, shape.cols);
+  const std::optional<PackedShape> packed = format.plan(shape.rows, shape.cols, 0);
   if (!packed || !device.supports(format)) return;
   const RotatedWeights weights(device, format, *packed);
   const int64_t most = *std::max_element(std::begin(kTokens), std::end(kTokens));
   std::vector<float> x(static_cast<size_t>(most * shape.cols), 0.5f), y(static_cast<size_t>(most * shape.rows));
-  for (int64_t tokens : kTokens) {
-    const Timing timing = time_calls(budget, [&](int64_t i) {
-      LinearCall call;
-      call.weights = &weights[i];
-      call.x = f32_tensor(x.data(), tokens, shape.cols);
-      call.y = f32_tensor(y.data(), tokens, shape.rows);
-      device.linear({&call, 1});
-    });
-    report.add({"linear " + std::string(format.name), std::to_string(shape.rows) + " x " + std::to_string(shape.cols),
-                tokens, timing.median, static_cast<double>(weights.bytes()),
-                2.0 * static_cast<double>(shape.rows) * static_cast<double>(shape.cols) * static_cast<double>(tokens)});
+  for (Activations activations : {Activations::kA16, Activations::kA8}) {
+    if (activations == Activations::kA8 && format.export_rows == nullptr) continue;
+    for (int64_t tokens : kTokens) {
+      const Timing timing = time_calls(budget, [&](int64_t i) {
+        LinearCall call;
+        call.weights = &weights[i];
+        call.activations = activations;
+        call.x = f32_tensor(x.data(), tokens, shape.cols);
+        call.y = f32_tensor(y.data(), tokens, shape.rows);
+        device.linear({&call, 1});
+      });
+      report.add(
+          {"linear " + std::string(format.name) + (activations == Activations::kA8 ? "a8" : "a16"),
+           std::to_string(shape.rows) + " x " + std::to_string(shape.cols), tokens, timing.median,
+           static_cast<double>(weights.bytes()),
+           2.0 * static_cast<double>(shape.rows) * static_cast<double>(shape.cols) * static_cast<double>(tokens)});
+    }
   }
 }
 

@@ -36,6 +36,7 @@ class Bench {
   BenchReport run(const BenchSetting& setting) {
     begin_ = Clock::now();
     std::vector<std::thread> threads;
+    threads.reserve(static_cast<size_t>(flags_.concurrency));
     for (int i = 0; i < flags_.concurrency; ++i) threads.emplace_back([this] { work(); });
     show_progress_until_done();
     for (std::thread& thread : threads) thread.join();

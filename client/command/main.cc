@@ -1,9 +1,14 @@
 // The `halftone` command: talks to a Halftone server.
 #include <CLI/CLI.hpp>
 
+#include <cstdio>
+#include <exception>
+
 #include "client/command/command.h"
 
-int main(int argc, char** argv) {
+namespace {
+
+int run_command(int argc, char** argv) {
   halftone::Globals globals;
   halftone::Run run;
   CLI::App app("halftone talks to a Halftone server");
@@ -27,4 +32,15 @@ int main(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : halftone::kExitUsage;
   }
   return run();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run_command(argc, argv);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "halftone: %s\n", error.what());
+    return halftone::kExitFailed;
+  }
 }

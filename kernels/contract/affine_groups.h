@@ -25,10 +25,10 @@ struct AffineGrid {
 
 // Some consecutive rows of one matrix. A view; the reader's buffer owns the memory.
 struct AffineGroups {
-  int64_t rows = 0, cols = 0;  // cols is a multiple of grid.group
+  int64_t rows = 0, cols = 0;  // the last group of a row may be shorter
   AffineGrid grid;
   std::span<const uint8_t> codes;        // [rows][cols], one unsigned code a byte: Q8_0's -3 is 125
-  std::span<const float> scale;          // [rows][cols / group]
+  std::span<const float> scale;          // [rows][ceil(cols / group)]
   std::span<const float> minimum;        // [rows][cols / group]
   std::span<const int32_t> input_order;  // column j holds input input_order[j]; empty: in order
 };

@@ -6,7 +6,21 @@
 
 namespace halftone {
 
-enum class Activations : uint8_t { kA16 };  // a16: float32 on the CPU, bf16 on CUDA
+// How x meets the codes of a matrix. a8 and a8t round x to int8 first, so they mean something only for formats that
+// hold integer codes; the others multiply as in a16 whatever the call says.
+enum class Activations : uint8_t {
+  kA16,      // float32 on the CPU, bf16 on CUDA
+  kA8,       // a scale per token and group of inputs: the weights' groups, kA8Group where a scale serves a whole row
+  kA8Token,  // "a8t": a scale per token
+};
+constexpr int64_t kA8Group = 64;
+constexpr float kA8Least = 0x1p-100f;  // values that are all smaller become 0
+
+// Inputs that are added up as integers before a float sees them, under a8 and a8t.
+constexpr int64_t a8_segment(const PackedShape& shape, Activations activations) {
+  if (shape.group > 0 && shape.group < shape.cols) return shape.group;
+  return activations == Activations::kA8Token ? shape.cols : (shape.cols < kA8Group ? shape.cols : kA8Group);
+}
 
 struct Epilogue {
   const float* bias = nullptr;              // [rows]: y += bias

@@ -3,7 +3,7 @@
 //
 // Every format decodes to float32 values, and a product with a16 activations is defined on those values:
 //   y[t][r] = fma over c = 0, 1, ... of unpack(r, c) * x[t][c], starting at +0.
-// So formats differ in what the values are, never in how they are added up (docs/NUMERICS.md).
+// So formats differ in what the values are, never in how they are added up (docs/NUMERICS.md, with a8 too).
 #pragma once
 
 #include <cstddef>
@@ -51,8 +51,9 @@ struct WeightFormat {
   std::string_view name;        // "w4"
   std::string_view scale_name;  // how scales are stored, for reports: "f16 per 32"; empty: none
 
-  // The layout for a tensor that has no grid of its own. Nothing: this format cannot hold such a matrix.
-  std::optional<PackedShape> (*plan)(int64_t rows, int64_t cols);
+  // The layout for a tensor that has no grid of its own, in groups of so many inputs; 0: the format's own choice.
+  // Nothing: this format cannot hold such a matrix.
+  std::optional<PackedShape> (*plan)(int64_t rows, int64_t cols, int group);
   // The layout that takes codes of this grid over exactly. Nothing: they must be requantized.
   std::optional<PackedShape> (*plan_import)(int64_t rows, int64_t cols, const AffineGrid& grid);
   PackedBytes (*bytes)(const PackedShape& shape);
@@ -64,6 +65,10 @@ struct WeightFormat {
   bool (*import_rows)(const PackedMatrix& packed, int64_t first_row, const AffineGroups& groups);
   // What the kernels see, as float32: the truth for tests and the embedding look-up. out: [count, cols].
   void (*unpack_rows)(const PackedMatrix& packed, int64_t first, int64_t count, float* out);
+
+  // Codes, scales and minimums as they are stored, with import_rows' meaning. Null: the format has none, and products
+  // with a8 activations are those with a16.
+  void (*export_rows)(const PackedMatrix& packed, int64_t first, int64_t count, AffineGroupsBuffer* out) = nullptr;
 
   const CpuLinear* cpu = nullptr;
 };

@@ -17,6 +17,9 @@ struct CpuContext {
   std::byte* workspace = nullptr;
   size_t workspace_bytes = 0;
 
+  const CpuLinearKernels& kernels(const WeightFormat& format) const {
+    return *format.cpu->kernels[static_cast<int>(isa)];
+  }
   // `floats` of scratch for each thread, one after the other; ends the process when the workspace is too small for it.
   float* thread_scratch(int thread, int64_t floats) const;
 };

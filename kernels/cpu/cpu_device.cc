@@ -42,7 +42,7 @@ class CpuDevice final : public Device {
   }
 
   bool supports(const WeightFormat& format) const override {
-    return format.cpu != nullptr && format.cpu->kernels[static_cast<int>(context_.isa)].direct != nullptr;
+    return format.cpu != nullptr && format.cpu->kernels[static_cast<int>(context_.isa)] != nullptr;
   }
 
   void embed(const EmbedCall& call) override {

@@ -34,6 +34,10 @@ struct CpuOps {
   // out[t][16] = panel [cols][16] times tokens <= kDirectTokens rows of x.
   void (*multiply_panel)(const float* panel, int64_t cols, const float* x, int64_t x_stride, int64_t tokens, float* out,
                          int64_t out_stride);
+  // One row as int8: codes[0, n), and for each segment its scale and the sum of its codes; one scale for the whole row
+  // where asked.
+  void (*quantize)(const float* x, int64_t n, int64_t segment, bool one_scale, int8_t* codes, float* scale,
+                   int32_t* sum);
   // gate = silu(gate) * up, n values.
   void (*silu_multiply)(float* gate, const float* up, int64_t n);
   // One token: QK norm where there is one, then RoPE on all heads of x.

@@ -4,6 +4,7 @@
 
 #include "kernels/contract/check.h"
 #include "kernels/cpu/cpu_context.h"
+#include "kernels/cpu/linear_inputs.h"
 
 namespace halftone {
 namespace {
@@ -22,7 +23,7 @@ struct Cut {
 
 Cut cut(const LinearCall& call, int64_t first_item) {
   int64_t matrices = call.epilogue.swiglu_up != nullptr ? 2 : 1, blocks = 2;
-  if (call.x.rows > kDirectTokens) {
+  if (call.x.rows > kDirectTokens) {  // panels, or codes that are read again for each tile
     int64_t fits = kPanelFloats / (call.x.cols * kRowBlock * matrices);
     blocks = std::clamp<int64_t>(fits, 1, kMaxPanels / matrices);
   }
@@ -33,10 +34,11 @@ Cut cut(const LinearCall& call, int64_t first_item) {
 // first-level cache.
 class Item {
  public:
-  Item(const CpuContext& context, const LinearCall& call, Tensor x, int64_t first_block, int64_t blocks, float* scratch)
+  Item(const CpuContext& context, const LinearCall& call, const LinearInputs& inputs, int64_t first_block,
+       int64_t blocks, float* scratch)
       : context_(context),
         call_(call),
-        x_(x),
+        inputs_(inputs),
         first_(first_block),
         blocks_(blocks),
         width_(blocks * kRowBlock),
@@ -45,19 +47,17 @@ class Item {
         panels_(up_ + kDirectTokens * kMaxPanels * kRowBlock) {}
 
   void run() {
-    bool panels = x_.rows > kDirectTokens;
     const PackedMatrix* up = call_.epilogue.swiglu_up;
-    if (panels) {
-      unpack(*call_.weights, panels_);
-      if (up != nullptr) unpack(*up, panels_ + blocks_ * panel_floats());
-    }
+    const Factor first = factor(*call_.weights, panels_);
+    const Factor second = up != nullptr ? factor(*up, panels_ + blocks_ * panel_floats()) : Factor{};
     // Tiles of nearly equal size: a tile of one or two tokens takes as long as one of four.
-    int64_t tiles = (x_.rows + kDirectTokens - 1) / kDirectTokens, step = (x_.rows + tiles - 1) / tiles;
-    for (int64_t t = 0; t < x_.rows; t += step) {
-      int64_t tokens = std::min(step, x_.rows - t);
-      multiply(*call_.weights, panels ? panels_ : nullptr, t, tokens, out_);
+    int64_t rows = call_.x.rows, most = first.segment > 0 || second.segment > 0 ? kA8Tokens : kDirectTokens;
+    int64_t tiles = (rows + most - 1) / most, step = (rows + tiles - 1) / tiles;
+    for (int64_t t = 0; t < rows; t += step) {
+      int64_t tokens = std::min(step, rows - t);
+      multiply(first, t, tokens, out_);
       if (up != nullptr) {
-        multiply(*up, panels ? panels_ + blocks_ * panel_floats() : nullptr, t, tokens, up_);
+        multiply(second, t, tokens, up_);
         context_.ops.silu_multiply(out_, up_, tokens * width_);
       }
       finish(t, tokens);
@@ -65,22 +65,38 @@ class Item {
   }
 
  private:
-  int64_t panel_floats() const { return x_.cols * kRowBlock; }
-  const CpuLinearKernels& kernels(const PackedMatrix& m) const {
-    return m.format->cpu->kernels[static_cast<int>(context_.isa)];
+  // A matrix, and how it is multiplied: by integers, from a panel of floats, or straight from its codes.
+  struct Factor {
+    const PackedMatrix* matrix = nullptr;
+    int64_t segment = 0;
+    const float* panels = nullptr;
+  };
+
+  int64_t panel_floats() const { return call_.x.cols * kRowBlock; }
+
+  Factor factor(const PackedMatrix& m, float* panels) const {
+    Factor made{&m, integer_segment(context_, m, call_.activations), nullptr};
+    if (made.segment > 0 || call_.x.rows <= kDirectTokens) return made;
+    const CpuLinearKernels& kernels = context_.kernels(*m.format);
+    for (int64_t b = 0; b < blocks_; ++b) kernels.unpack_panel(m, first_ + b, panels + b * panel_floats());
+    made.panels = panels;
+    return made;
   }
 
-  void unpack(const PackedMatrix& m, float* panels) const {
-    for (int64_t b = 0; b < blocks_; ++b) kernels(m).unpack_panel(m, first_ + b, panels + b * panel_floats());
-  }
-
-  void multiply(const PackedMatrix& m, const float* panels, int64_t first, int64_t tokens, float* out) const {
-    if (panels == nullptr) {
-      kernels(m).direct(m, first_, blocks_, x_.f32(first), x_.stride, tokens, out, width_);
+  void multiply(const Factor& factor, int64_t first, int64_t tokens, float* out) const {
+    const CpuLinearKernels& kernels = context_.kernels(*factor.matrix->format);
+    if (factor.segment > 0) {
+      const QuantizedRows x = inputs_.quantized(factor.segment).from(first);
+      kernels.direct_a8(*factor.matrix, first_, blocks_, x, tokens, out, width_);
+      return;
+    }
+    const Tensor& x = inputs_.floats();
+    if (factor.panels == nullptr) {
+      kernels.direct(*factor.matrix, first_, blocks_, x.f32(first), x.stride, tokens, out, width_);
       return;
     }
     for (int64_t b = 0; b < blocks_; ++b) {
-      context_.ops.multiply_panel(panels + b * panel_floats(), x_.cols, x_.f32(first), x_.stride, tokens,
+      context_.ops.multiply_panel(factor.panels + b * panel_floats(), x.cols, x.f32(first), x.stride, tokens,
                                   out + b * kRowBlock, width_);
     }
   }
@@ -104,7 +120,7 @@ class Item {
 
   const CpuContext& context_;
   const LinearCall& call_;
-  Tensor x_;
+  const LinearInputs& inputs_;
   int64_t first_, blocks_, width_;
   float* out_;  // [tokens][width]
   float* up_;   // the same of the other matrix of SwiGLU
@@ -115,49 +131,35 @@ int64_t item_scratch_floats(int64_t cols) {
   return 2 * kDirectTokens * kMaxPanels * kRowBlock + std::max(kPanelFloats, 2 * cols * kRowBlock);
 }
 
-// The calls' common x, normalized where they want it; lies behind the threads' scratch.
-Tensor normalized(const CpuContext& context, const LinearCall& call) {
-  if (call.rms_weight == nullptr) return call.x;
-  Tensor y = f32_tensor(context.thread_scratch(context.pool.threads(), item_scratch_floats(call.x.cols)), call.x.rows,
-                        call.x.cols);
-  const std::byte* end = reinterpret_cast<const std::byte*>(y.f32() + y.rows * y.cols);
-  HALFTONE_CHECK(end <= context.workspace + context.workspace_bytes);
-  constexpr int64_t kRows = 8;
-  context.pool.run((y.rows + kRows - 1) / kRows, [&](int64_t item, int) {
-    for (int64_t t = item * kRows; t < std::min((item + 1) * kRows, y.rows); ++t) {
-      context.ops.rms_norm(call.x.f32(t), call.rms_weight, call.rms_epsilon, y.cols, y.f32(t));
-    }
-  });
-  return y;
-}
-
 }  // namespace
 
 const char* cpu_isa_name(CpuIsa isa) { return isa == CpuIsa::kAvx2 ? "avx2" : "emulated"; }
 
 size_t cpu_linear_workspace(int threads, int64_t max_tokens, int64_t max_cols) {
-  return static_cast<size_t>(threads * item_scratch_floats(max_cols) + max_tokens * max_cols) * sizeof(float);
+  return static_cast<size_t>(threads * item_scratch_floats(max_cols)) * sizeof(float) +
+         linear_inputs_bytes(max_tokens, max_cols);
 }
 
 void cpu_linear(const CpuContext& context, std::span<const LinearCall> calls) {
-  HALFTONE_CHECK(!calls.empty() && calls.size() <= 4);
-  Cut cuts[4];
+  HALFTONE_CHECK(!calls.empty() && calls.size() <= 3);
+  Cut cuts[3];
   int64_t items = 0;
   for (size_t i = 0; i < calls.size(); ++i) {
     HALFTONE_CHECK(calls[i].x.data == calls[0].x.data && calls[i].rms_weight == calls[0].rms_weight);
+    HALFTONE_CHECK(calls[i].activations == calls[0].activations);
     HALFTONE_CHECK(calls[i].x.cols == calls[i].weights->shape.cols && calls[i].y.cols == calls[i].weights->shape.rows);
     cuts[i] = cut(calls[i], items);
     items += cuts[i].items;
   }
   if (calls[0].x.rows == 0) return;
-  Tensor x = normalized(context, calls[0]);
-  int64_t scratch_floats = item_scratch_floats(x.cols);
+  int64_t scratch_floats = item_scratch_floats(calls[0].x.cols);
+  const LinearInputs inputs(context, calls, scratch_floats);
   context.pool.run(items, [&](int64_t item, int thread) {
     size_t i = calls.size() - 1;
     while (item < cuts[i].first_item) --i;
     int64_t first = (item - cuts[i].first_item) * cuts[i].blocks;
     int64_t blocks = std::min(cuts[i].blocks, blocks_of(*calls[i].weights) - first);
-    Item(context, calls[i], x, first, blocks, context.thread_scratch(thread, scratch_floats)).run();
+    Item(context, calls[i], inputs, first, blocks, context.thread_scratch(thread, scratch_floats)).run();
   });
 }
 

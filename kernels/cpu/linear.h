@@ -1,10 +1,12 @@
-// How the CPU multiplies with a packed matrix: a weight format brings two small kernels for each instruction set, the
-// device does the rest (norms, splitting, epilogues). Blocks are kRowBlock = 16 outputs; x and out are float32.
+// How the CPU multiplies with a packed matrix: a weight format brings small kernels for each instruction set, the
+// device does the rest (norms, rounding of activations, splitting, epilogues). Blocks are kRowBlock = 16 outputs; x and
+// out are float32.
 #pragma once
 
 #include <cstdint>
 
 #include "kernels/contract/weight_format.h"
+#include "kernels/cpu/quantized_rows.h"
 
 namespace halftone {
 
@@ -14,6 +16,8 @@ const char* cpu_isa_name(CpuIsa isa);
 
 // Up to so many tokens are multiplied straight from the packed codes; more pay for unpacking a panel first.
 constexpr int64_t kDirectTokens = 6;
+// So many tokens at once go through an integer product, which never unpacks.
+constexpr int64_t kA8Tokens = 4;
 
 struct CpuLinearKernels {
   // out[t * out_stride + r] for the 16 * blocks outputs of blocks [first_block, first_block + blocks), tokens <=
@@ -22,10 +26,14 @@ struct CpuLinearKernels {
                  int64_t tokens, float* out, int64_t out_stride) = nullptr;
   // panel[c * 16 + r]: one block's values, input after input.
   void (*unpack_panel)(const PackedMatrix& weights, int64_t block, float* panel) = nullptr;
+  // As direct, of the first `tokens` <= kA8Tokens rows of x, in segments of a8_segment(). Null: the format has no
+  // codes.
+  void (*direct_a8)(const PackedMatrix& weights, int64_t first_block, int64_t blocks, const QuantizedRows& x,
+                    int64_t tokens, float* out, int64_t out_stride) = nullptr;
 };
 
 struct CpuLinear {
-  CpuLinearKernels kernels[kCpuIsas];
+  const CpuLinearKernels* kernels[kCpuIsas];  // by CpuIsa
 };
 
 }  // namespace halftone

@@ -141,8 +141,8 @@ void unpack_panel(const PackedMatrix& weights, int64_t block, float* panel) {
 }
 
 template <class S, class D>
-constexpr CpuLinearKernels linear_kernels() {
-  return {.direct = direct<S, D>, .unpack_panel = unpack_panel<S, D>};
+constexpr CpuLinearKernels linear_kernels(decltype(CpuLinearKernels::direct_a8) a8 = nullptr) {
+  return {.direct = direct<S, D>, .unpack_panel = unpack_panel<S, D>, .direct_a8 = a8};
 }
 
 }  // namespace

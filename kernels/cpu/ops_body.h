@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 
 #include "kernels/contract/exp.h"
 #include "kernels/cpu/cpu_ops.h"
@@ -81,6 +82,53 @@ void multiply_panel(const float* panel, int64_t cols, const float* x, int64_t x_
       default:
         return panel_tile<S, 6>(panel, cols, x, x_stride, out, out_stride);
     }
+  }
+}
+
+// The scale that brings n values into +-127: amax / 127. Too small for its inverse: 0. Something is not finite: NaN.
+template <class S>
+float a8_scale(const float* x, int64_t n) {
+  typename S::F largest = S::zero(), poison = S::zero();
+  auto see = [&](typename S::F v) {
+    largest = S::max(S::max(v, S::sub(S::zero(), v)), largest);
+    poison = S::fma(v, S::zero(), poison);
+  };
+  int64_t i = 0;
+  for (; i + S::kLanes <= n; i += S::kLanes) see(S::load(x + i));
+  if (i < n) see(load_part<S>(x + i, n - i, 0));
+  float lanes[S::kLanes], amax = S::reduce_add(poison);
+  S::store(lanes, largest);
+  for (float lane : lanes) amax = lane > amax ? lane : amax;
+  return amax < kA8Least ? 0 : amax / 127;
+}
+
+template <class S>
+void quantize(const float* x, int64_t n, int64_t segment, bool one_scale, int8_t* codes, float* scale, int32_t* sum) {
+  float whole = one_scale ? a8_scale<S>(x, n) : 0;
+  for (int64_t first = 0; first < n; first += segment) {
+    int64_t count = segment < n - first ? segment : n - first;
+    float step = one_scale ? whole : a8_scale<S>(x + first, count);
+    typename S::F inverse = S::broadcast(step > 0 ? 1 / step : 0);
+    typename S::I total = S::zero_int();
+    if (!(step > 0)) {  // zero or NaN
+      std::memset(codes + first, 0, static_cast<size_t>(count));
+    } else {
+      int64_t i = 0;
+      for (; i + S::kLanes <= count; i += S::kLanes) {
+        typename S::I code = S::round_int(S::mul(S::load(x + first + i), inverse));
+        total = S::add_int(total, code);
+        S::store_s8(codes + first + i, code);
+      }
+      if (i < count) {
+        typename S::I code = S::round_int(S::mul(load_part<S>(x + first + i, count - i, 0), inverse));
+        total = S::add_int(total, code);
+        int8_t lanes[S::kLanes];
+        S::store_s8(lanes, code);
+        std::memcpy(codes + first + i, lanes, static_cast<size_t>(count - i));
+      }
+    }
+    *scale++ = step;
+    *sum++ = S::reduce_add_int(total);
   }
 }
 

@@ -18,6 +18,7 @@ CpuOps cpu_ops_emulated() {
   using S = Emulated;
   return {.rms_norm = rms_norm<S>,
           .multiply_panel = multiply_panel<S>,
+          .quantize = quantize<S>,
           .silu_multiply = silu_multiply<S>,
           .rope = rope<S>,
           .attend_split = attend_split,

@@ -6,9 +6,9 @@
 
 namespace halftone {
 
-Engine::Engine(EngineConfig config, Executor& executor, const Tokenizer& tokenizer, Metrics& metrics,
+Engine::Engine(const EngineConfig& config, Executor& executor, const Tokenizer& tokenizer, Metrics& metrics,
                std::function<Nanoseconds()> clock)
-    : loop_(std::make_unique<Loop>(std::move(config), executor, tokenizer, metrics, std::move(clock))) {}
+    : loop_(std::make_unique<Loop>(config, executor, tokenizer, metrics, std::move(clock))) {}
 
 Engine::~Engine() = default;
 

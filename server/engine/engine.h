@@ -46,7 +46,7 @@ struct Refusal {
 class Engine {
  public:
   // Borrowed: executor, tokenizer and metrics outlive the engine. `clock` gives nanoseconds, monotonic.
-  Engine(EngineConfig config, Executor& executor, const Tokenizer& tokenizer, Metrics& metrics,
+  Engine(const EngineConfig& config, Executor& executor, const Tokenizer& tokenizer, Metrics& metrics,
          std::function<Nanoseconds()> clock);
   ~Engine();  // drains nothing: every living stream ends UNAVAILABLE
 

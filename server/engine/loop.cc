@@ -62,11 +62,11 @@ Engine::Loop::Life::Life(Admission::Entry entry, const Tokenizer& tokenizer, Acc
     : request(std::move(entry.request)),
       stream(std::move(entry.stream)),
       generation(request, tokenizer, entry.max_generated),
-      account(std::move(opened)) {}
+      account(opened) {}
 
-Engine::Loop::Loop(EngineConfig config, Executor& executor, const Tokenizer& tokenizer, Metrics& metrics,
+Engine::Loop::Loop(const EngineConfig& config, Executor& executor, const Tokenizer& tokenizer, Metrics& metrics,
                    std::function<Nanoseconds()> clock)
-    : config_(std::move(config)),
+    : config_(config),
       executor_(executor),
       tokenizer_(tokenizer),
       metrics_(metrics),

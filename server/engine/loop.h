@@ -27,7 +27,7 @@ namespace halftone {
 
 class Engine::Loop {
  public:
-  Loop(EngineConfig config, Executor& executor, const Tokenizer& tokenizer, Metrics& metrics,
+  Loop(const EngineConfig& config, Executor& executor, const Tokenizer& tokenizer, Metrics& metrics,
        std::function<Nanoseconds()> clock);
   ~Loop();
 

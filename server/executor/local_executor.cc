@@ -173,7 +173,7 @@ void LocalExecutor::count_work(const StepInput& input, size_t rows, StepOutput* 
     // Read once for a chunk, however many tokens look at it.
     stored += std::min(first + n, n - 1 + static_cast<double>(window));
   }
-  double layers = static_cast<double>(c.layers), q = static_cast<double>(c.heads * c.head_dim);
+  double layers = static_cast<double>(weights.layers.size()), q = static_cast<double>(c.heads * c.head_dim);
   output->flops = 2 * tokens * static_cast<double>(weights.body_values) +
                   2 * static_cast<double>(rows) * static_cast<double>(weights.head_values) + 4 * layers * q * seen;
   double kv = static_cast<double>(facts_[static_cast<size_t>(input.kv)].kv_bytes_per_token);

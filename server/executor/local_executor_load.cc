@@ -37,10 +37,11 @@ absl::Status LocalExecutor::load(const ModelSource& source, const LocalExecutorO
 // One page size for all modes: the smallest that holds a page of each.
 absl::Status LocalExecutor::make_pages(const LocalExecutorOptions& options) {
   const ModelConfig& c = decoder_.config;
-  for (const Mode& mode : options.modes) {
-    const KvFormat* format = find_kv_format(mode.kv);
+  for (size_t i = 0; i < options.modes.size(); ++i) {
+    const KvFormat* format = find_kv_format(options.modes[i].kv);
     HALFTONE_CHECK(format != nullptr);
-    layouts_.push_back(make_kv_layout(*format, c.layers, c.kv_heads, c.head_dim, format->default_page_tokens));
+    const int64_t layers = static_cast<int64_t>(weights_->mode(i).layers.size());
+    layouts_.push_back(make_kv_layout(*format, layers, c.kv_heads, c.head_dim, format->default_page_tokens));
     page_bytes_ = std::max<uint64_t>(page_bytes_, layouts_.back().page_bytes);
   }
   for (KvLayout& layout : layouts_) layout.page_bytes = page_bytes_;
@@ -69,12 +70,12 @@ void LocalExecutor::describe(const ModelSource& source, const LocalExecutorOptio
     const KvLayout& layout = layouts_[i];
     ModeFacts facts;
     facts.id = mode.id;
-    facts.weights = mode.body;
+    facts.weights = mode.weights;
     facts.activations = mode.activations;
     facts.kv = mode.kv;
     facts.import = weights.exact ? "exact" : "requantized";
     facts.kernel = std::string(device_.kernel_name());
-    facts.weights_digest = absl::StrCat(source.digest, "/", mode.recipe());
+    facts.weights_digest = absl::StrCat(source.digest, "/", mode.recipe.text());
     facts.bits_per_weight = weights.bits_per_weight;
     facts.own_bytes = weights.own_bytes;
     facts.shared_bytes = weights.shared_bytes;

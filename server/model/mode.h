@@ -1,9 +1,10 @@
-// A compression mode: what a request names and a metric is labelled with. An id, the weight format of each tensor
-// class, an activation format and a KV format.
+// A compression mode: what a request names and a metric is labelled with. An id, a recipe for the weights, an
+// activation format and a KV format.
 //
-//   id = weights [activations] ["+" kv]      bf16, bf16+kv8, f32, w8a16, w4a16, w4a16+kv8
+//   id = weights [activations] ["+" kv]      bf16, bf16+kv8, w8a16, w4a8+kv8, w4g32a8, w8a8t
+//      | "recipe:" name                      read from the file FILE of "recipe:FILE"
 //
-// Ids are canonical: kv16 has no suffix, the 16-bit-and-wider weight formats have no activation suffix.
+// Ids are canonical: kv16 has no suffix, the weight formats that hold plain numbers have no activation suffix.
 #pragma once
 
 #include <string>
@@ -11,29 +12,23 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "server/model/recipe.h"
 
 namespace halftone {
 
-enum class TensorClass { kEmbedding, kBody, kHead };
-
 struct Mode {
   std::string id;
-  std::string body;         // weight format of the layers' matrices
-  std::string embedding;    // of the embedding and the head
-  std::string activations;  // "a16"
+  std::string weights;  // "w4", "w4g32"; a recipe's name
+  Recipe recipe;
+  std::string activations;  // "a16", "a8", "a8t"
   std::string kv;           // "kv16", "kv8"
-
-  const std::string& format(TensorClass tensor_class) const {
-    return tensor_class == TensorClass::kBody ? body : embedding;
-  }
-  // Equal recipes share weights.
-  std::string recipe() const { return body + "/" + embedding; }
 };
 
-// INVALID_ARGUMENT names the modes that exist.
+// INVALID_ARGUMENT names the modes that exist; a recipe's errors name the file and the field.
 absl::StatusOr<Mode> parse_mode(std::string_view id);
 // A comma-separated list, each mode once.
 absl::StatusOr<std::vector<Mode>> parse_modes(std::string_view list);
+// Without forced groups and recipes.
 std::vector<std::string> known_modes();
 
 }  // namespace halftone

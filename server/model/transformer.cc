@@ -55,13 +55,15 @@ absl::Status Transformer::allocate(const ModelSource& source, int64_t max_contex
   return absl::OkStatus();
 }
 
-int64_t Transformer::attention(const LayerWeights& layer, int64_t index, const ForwardBatch& batch) {
+int64_t Transformer::attention(const ModeWeights& weights, size_t index, const ForwardBatch& batch) {
+  const LayerWeights& layer = weights.layers[index];
   const ModelConfig& c = decoder_.config;
   int64_t tokens = static_cast<int64_t>(batch.tokens.size()), kv_cols = c.kv_heads * c.head_dim;
   Tensor x = view(hidden_, tokens, c.dim), q = view(q_, tokens, c.heads * c.head_dim);
   Tensor k = view(k_, tokens, kv_cols), v = view(v_, tokens, kv_cols), attended = view(attended_, tokens, q.cols);
   auto project = [&](const PackedMatrix* matrix, const float* bias, Tensor y) {
     return LinearCall{.weights = matrix,
+                      .activations = weights.activations,
                       .x = x,
                       .rms_weight = layer.attention_norm,
                       .rms_epsilon = c.rms_epsilon,
@@ -71,7 +73,7 @@ int64_t Transformer::attention(const LayerWeights& layer, int64_t index, const F
   const LinearCall projections[] = {project(layer.q, layer.q_bias, q), project(layer.k, layer.k_bias, k),
                                     project(layer.v, layer.v_bias, v)};
   device_.linear(projections);
-  KvTarget target{batch.kv, batch.arena, index};
+  KvTarget target{batch.kv, batch.arena, static_cast<int64_t>(index)};
   int64_t clamped = device_.rope_store({.q = q,
                                         .k = k,
                                         .v = v,
@@ -91,22 +93,26 @@ int64_t Transformer::attention(const LayerWeights& layer, int64_t index, const F
                      .window = c.sliding_window,
                      .sequences = batch.sequences,
                      .kv = target});
-  const LinearCall output[] = {{.weights = layer.o, .x = attended, .epilogue = {.add_to_y = true}, .y = x}};
+  const LinearCall output[] = {
+      {.weights = layer.o, .activations = weights.activations, .x = attended, .epilogue = {.add_to_y = true}, .y = x}};
   device_.linear(output);
   return clamped;
 }
 
-void Transformer::feed_forward(const LayerWeights& layer, int64_t tokens) {
+void Transformer::feed_forward(const ModeWeights& weights, size_t index, int64_t tokens) {
+  const LayerWeights& layer = weights.layers[index];
   const ModelConfig& c = decoder_.config;
   Tensor x = view(hidden_, tokens, c.dim), gated = view(gated_, tokens, c.ffn);
   const LinearCall gate_up[] = {{.weights = layer.gate,
+                                 .activations = weights.activations,
                                  .x = x,
                                  .rms_weight = layer.mlp_norm,
                                  .rms_epsilon = c.rms_epsilon,
                                  .epilogue = {.swiglu_up = layer.up},
                                  .y = gated}};
   device_.linear(gate_up);
-  const LinearCall down[] = {{.weights = layer.down, .x = gated, .epilogue = {.add_to_y = true}, .y = x}};
+  const LinearCall down[] = {
+      {.weights = layer.down, .activations = weights.activations, .x = gated, .epilogue = {.add_to_y = true}, .y = x}};
   device_.linear(down);
 }
 
@@ -115,8 +121,8 @@ int64_t Transformer::forward(const ModeWeights& weights, const ForwardBatch& bat
   HALFTONE_CHECK(tokens <= max_tokens_);
   device_.embed({weights.embedding, batch.tokens, view(hidden_, tokens, decoder_.config.dim)});
   for (size_t i = 0; i < weights.layers.size(); ++i) {
-    clamped += attention(weights.layers[i], static_cast<int64_t>(i), batch);
-    feed_forward(weights.layers[i], tokens);
+    clamped += attention(weights, i, batch);
+    feed_forward(weights, i, tokens);
   }
   return clamped;
 }
@@ -131,6 +137,7 @@ Tensor Transformer::logits(const ModeWeights& weights, std::span<const int64_t> 
   }
   Tensor y = view(logits_, rows, c.vocabulary);
   const LinearCall head[] = {{.weights = weights.head,
+                              .activations = weights.activations,
                               .x = view(last_, rows, c.dim),
                               .rms_weight = weights.final_norm,
                               .rms_epsilon = c.rms_epsilon,

@@ -43,8 +43,8 @@ class Transformer {
       : decoder_(decoder), device_(device), max_tokens_(max_tokens), logit_rows_(logit_rows) {}
 
   absl::Status allocate(const ModelSource& source, int64_t max_context);
-  int64_t attention(const LayerWeights& layer, int64_t index, const ForwardBatch& batch);
-  void feed_forward(const LayerWeights& layer, int64_t tokens);
+  int64_t attention(const ModeWeights& weights, size_t index, const ForwardBatch& batch);
+  void feed_forward(const ModeWeights& weights, size_t index, int64_t tokens);
   // The first `tokens` rows of an activation buffer of so many columns.
   Tensor view(const Buffer& buffer, int64_t tokens, int64_t cols) const {
     return f32_tensor(buffer.f32(), tokens, cols);

@@ -10,7 +10,14 @@
 namespace halftone {
 namespace {
 
-constexpr const char* kLayerMatrices[] = {"q", "k", "v", "o", "gate", "up", "down"};
+struct LayerMatrix {
+  const char* name;
+  TensorClass tensor_class;
+};
+constexpr LayerMatrix kLayerMatrices[] = {{"q", TensorClass::kAttention}, {"k", TensorClass::kAttention},
+                                          {"v", TensorClass::kAttention}, {"o", TensorClass::kAttention},
+                                          {"gate", TensorClass::kMlp},    {"up", TensorClass::kMlp},
+                                          {"down", TensorClass::kMlp}};
 
 std::string layer_name(int64_t layer, std::string_view tensor) {
   return absl::StrCat("layers.", layer, ".", std::string(tensor));
@@ -22,9 +29,38 @@ bool same_values(const SourceTensor& tensor, const WeightFormat& format) {
 
 }  // namespace
 
-absl::Status WeightLoader::plan_matrix(const std::string& name, TensorClass tensor_class, size_t mode) {
-  const std::string& format_name = modes_[mode].format(tensor_class);
-  auto place = weights_->packed_.try_emplace({name, format_name}).first;
+absl::StatusOr<std::unique_ptr<Weights::Packed>> WeightLoader::plan_packed(const SourceTensor& tensor,
+                                                                           const std::string& name,
+                                                                           const WeightChoice& choice) const {
+  const WeightFormat* format = find_weight_format(choice.format);
+  HALFTONE_CHECK(format != nullptr);
+  if (!device_.supports(*format)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("device ", std::string(device_.name()), " cannot run weight format ", choice.format));
+  }
+  std::optional<AffineGrid> grid = tensor.grid();
+  std::optional<PackedShape> shape;
+  const bool may_import = grid && !choice.requantize && (choice.group == 0 || choice.group == grid->group);
+  if (may_import) shape = format->plan_import(tensor.rows(), tensor.cols(), *grid);
+  auto packed = std::make_unique<Weights::Packed>();
+  packed->import = shape.has_value();
+  if (!shape) shape = format->plan(tensor.rows(), tensor.cols(), choice.group);
+  if (!shape) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "tensor ", name, " [", tensor.rows(), ", ", tensor.cols(), "] does not fit weight format ", choice.format,
+        ": its rows are no whole number of groups of 32; ", choice.format, "g32 takes it, with a shorter last group"));
+  }
+  packed->matrix = {format, *shape, nullptr, nullptr};
+  packed->exact = packed->import || same_values(tensor, *format);
+  return packed;
+}
+
+absl::Status WeightLoader::plan_matrix(const std::string& name, TensorClass tensor_class, int64_t layer, size_t mode) {
+  const WeightChoice* choice = modes_[mode].recipe.choose(tensor_class, layer);
+  if (choice == nullptr) {
+    return absl::InvalidArgumentError(absl::StrCat("mode ", modes_[mode].id, ": no row of the recipe is for ", name));
+  }
+  auto place = weights_->packed_.try_emplace({name, choice->name()}).first;
   std::unique_ptr<Weights::Packed>& packed = place->second;
   if (packed != nullptr) {
     if (packed->users.back() != mode) packed->users.push_back(mode);
@@ -32,54 +68,54 @@ absl::Status WeightLoader::plan_matrix(const std::string& name, TensorClass tens
   }
   const SourceTensor* tensor = source_.find(name);
   HALFTONE_CHECK(tensor != nullptr);  // describe_decoder() looked
-  const WeightFormat* format = find_weight_format(format_name);
-  HALFTONE_CHECK(format != nullptr);
-  if (!device_.supports(*format)) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("device ", std::string(device_.name()), " cannot run weight format ", format_name));
-  }
-  std::optional<AffineGrid> grid = tensor->grid();
-  std::optional<PackedShape> shape;
-  if (grid) shape = format->plan_import(tensor->rows(), tensor->cols(), *grid);
-  bool import = shape.has_value();
-  if (!import) shape = format->plan(tensor->rows(), tensor->cols());
-  if (!shape) {
-    return absl::InvalidArgumentError(absl::StrCat("tensor ", name, " [", tensor->rows(), ", ", tensor->cols(),
-                                                   "] does not fit weight format ", format_name));
-  }
-  packed = std::make_unique<Weights::Packed>();
-  packed->matrix = {format, *shape, nullptr, nullptr};
-  packed->exact = import || same_values(*tensor, *format);
+  absl::StatusOr<std::unique_ptr<Weights::Packed>> planned = plan_packed(*tensor, name, *choice);
+  if (!planned.ok()) return planned.status();
+  packed = *std::move(planned);
   packed->users = {mode};
   for (int64_t first = 0; first < tensor->rows(); first += kPackRows) {
-    chunks_.push_back({packed.get(), tensor, &place->first.first, import, first});
+    chunks_.push_back({packed.get(), tensor, &place->first.first, first});
   }
   return absl::OkStatus();
 }
 
+absl::Status WeightLoader::plan_mode(size_t mode) {
+  const Recipe& recipe = modes_[mode].recipe;
+  const ModelConfig& c = decoder_.config;
+  if (!recipe.dropped.empty() && recipe.dropped.back() >= c.layers) {
+    return absl::InvalidArgumentError(absl::StrCat("mode ", modes_[mode].id, " drops layer ", recipe.dropped.back(),
+                                                   "; the model has layers 0 to ", c.layers - 1));
+  }
+  if (static_cast<int64_t>(recipe.dropped.size()) == c.layers) {
+    return absl::InvalidArgumentError(absl::StrCat("mode ", modes_[mode].id, " drops every layer"));
+  }
+  absl::Status status = plan_matrix("embedding", TensorClass::kEmbedding, 0, mode);
+  if (status.ok() && !c.tied_head) status = plan_matrix("head", TensorClass::kHead, 0, mode);
+  for (int64_t layer = 0; layer < c.layers && status.ok(); ++layer) {
+    if (recipe.drops(layer)) continue;
+    for (const LayerMatrix& matrix : kLayerMatrices) {
+      if (status.ok()) status = plan_matrix(layer_name(layer, matrix.name), matrix.tensor_class, layer, mode);
+    }
+  }
+  return status;
+}
+
 absl::Status WeightLoader::plan() {
   for (size_t mode = 0; mode < modes_.size(); ++mode) {
-    absl::Status status = plan_matrix("embedding", TensorClass::kEmbedding, mode);
-    if (status.ok() && !decoder_.config.tied_head) status = plan_matrix("head", TensorClass::kHead, mode);
-    for (int64_t layer = 0; layer < decoder_.config.layers && status.ok(); ++layer) {
-      for (const char* matrix : kLayerMatrices) {
-        if (status.ok()) status = plan_matrix(layer_name(layer, matrix), TensorClass::kBody, mode);
-      }
-    }
+    absl::Status status = plan_mode(mode);
     if (!status.ok()) return status;
   }
   return absl::OkStatus();
 }
 
-std::string WeightLoader::owner(const Weights::Packed& packed) const {
-  return packed.users.size() == 1 ? modes_[packed.users[0]].id : std::string(packed.matrix.format->name);
+std::string WeightLoader::owner(const Weights::Packed& packed, const std::string& choice) const {
+  return packed.users.size() == 1 ? modes_[packed.users[0]].id : choice;
 }
 
 absl::Status WeightLoader::allocate() {
   for (auto& [key, packed] : weights_->packed_) {
     PackedBytes bytes = packed->matrix.format->bytes(packed->matrix.shape);
-    packed->codes = device_.allocate(bytes.codes, {owner(*packed), MemoryCategory::kWeights});
-    packed->scales = device_.allocate(bytes.scales, {owner(*packed), MemoryCategory::kWeightScales});
+    packed->codes = device_.allocate(bytes.codes, {owner(*packed, key.second), MemoryCategory::kWeights});
+    packed->scales = device_.allocate(bytes.scales, {owner(*packed, key.second), MemoryCategory::kWeightScales});
     if (!packed->codes || (bytes.scales > 0 && !packed->scales)) {
       return absl::ResourceExhaustedError(
           absl::StrCat("no memory for ", bytes.total(), " bytes of tensor ", key.first, " in ", key.second));
@@ -93,7 +129,7 @@ absl::Status WeightLoader::allocate() {
 absl::Status WeightLoader::fill_chunk(const Chunk& chunk) const {
   const PackedMatrix& matrix = chunk.packed->matrix;
   int64_t count = std::min(kPackRows, chunk.tensor->rows() - chunk.first);
-  if (chunk.import) {
+  if (chunk.packed->import) {
     AffineGroupsBuffer groups;
     absl::Status status = chunk.tensor->read_groups(chunk.first, count, groups);
     if (!status.ok()) return status;
@@ -148,25 +184,30 @@ absl::Status WeightLoader::read_vectors() {
 }
 
 ModeWeights WeightLoader::mode_weights(size_t mode) const {
-  auto matrix = [&](const std::string& name, TensorClass tensor_class) {
-    return &weights_->packed_.at({name, modes_[mode].format(tensor_class)})->matrix;
+  const Recipe& recipe = modes_[mode].recipe;
+  auto matrix = [&](const std::string& name, TensorClass tensor_class, int64_t layer) {
+    return &weights_->packed_.at({name, recipe.choose(tensor_class, layer)->name()})->matrix;
   };
   auto vector = [&](const std::string& name) -> const float* {
     auto it = weights_->vectors_.find(name);
     return it == weights_->vectors_.end() ? nullptr : it->second.f32();
   };
   ModeWeights out;
-  out.embedding = matrix("embedding", TensorClass::kEmbedding);
-  out.head = decoder_.config.tied_head ? out.embedding : matrix("head", TensorClass::kHead);
+  out.activations = *parse_activations(modes_[mode].activations);
+  out.embedding = matrix("embedding", TensorClass::kEmbedding, 0);
+  out.head = decoder_.config.tied_head ? out.embedding : matrix("head", TensorClass::kHead, 0);
   out.final_norm = vector("final_norm");
   for (int64_t i = 0; i < decoder_.config.layers; ++i) {
+    if (recipe.drops(i)) continue;
     auto at = [&](std::string_view tensor) { return layer_name(i, tensor); };
     LayerWeights layer{.attention_norm = vector(at("attention_norm")), .mlp_norm = vector(at("mlp_norm"))};
     if (decoder_.qkv_bias)
       layer.q_bias = vector(at("q_bias")), layer.k_bias = vector(at("k_bias")), layer.v_bias = vector(at("v_bias"));
     if (decoder_.qk_norm) layer.q_norm = vector(at("q_norm")), layer.k_norm = vector(at("k_norm"));
     const PackedMatrix** into[] = {&layer.q, &layer.k, &layer.v, &layer.o, &layer.gate, &layer.up, &layer.down};
-    for (size_t m = 0; m < std::size(into); ++m) *into[m] = matrix(at(kLayerMatrices[m]), TensorClass::kBody);
+    for (size_t m = 0; m < std::size(into); ++m) {
+      *into[m] = matrix(at(kLayerMatrices[m].name), kLayerMatrices[m].tensor_class, i);
+    }
     out.layers.push_back(layer);
   }
   count(mode, &out);

@@ -24,13 +24,15 @@ class WeightLoader {
     Weights::Packed* packed;
     const SourceTensor* tensor;
     const std::string* name;
-    bool import;  // codes are taken over
     int64_t first;
   };
 
-  absl::Status plan_matrix(const std::string& tensor, TensorClass tensor_class, size_t mode);
+  absl::Status plan_mode(size_t mode);
+  absl::Status plan_matrix(const std::string& name, TensorClass tensor_class, int64_t layer, size_t mode);
+  absl::StatusOr<std::unique_ptr<Weights::Packed>> plan_packed(const SourceTensor& tensor, const std::string& name,
+                                                               const WeightChoice& choice) const;
   absl::Status fill_chunk(const Chunk& chunk) const;
-  std::string owner(const Weights::Packed& packed) const;
+  std::string owner(const Weights::Packed& packed, const std::string& choice) const;
   ModeWeights mode_weights(size_t mode) const;
   void count(size_t mode, ModeWeights* out) const;
 

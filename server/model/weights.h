@@ -38,7 +38,8 @@ struct ModeWeights {
   const PackedMatrix* embedding = nullptr;
   const PackedMatrix* head = nullptr;
   const float* final_norm = nullptr;
-  std::vector<LayerWeights> layers;
+  std::vector<LayerWeights> layers;  // without the dropped ones
+  Activations activations = Activations::kA16;
   // Facts for the account.
   uint64_t own_bytes = 0, shared_bytes = 0;  // of this mode alone; of others too
   uint64_t body_bytes = 0, head_bytes = 0;   // read in every step; read where logits are wanted
@@ -60,11 +61,12 @@ class Weights {
   friend class WeightLoader;
   struct Packed {
     PackedMatrix matrix;
-    bool exact = false;  // equal to the source's values
+    bool import = false;  // codes are taken over
+    bool exact = false;   // equal to the source's values
     Buffer codes, scales;
     std::vector<size_t> users;  // modes
   };
-  std::map<std::pair<std::string, std::string>, std::unique_ptr<Packed>> packed_;  // by tensor and format
+  std::map<std::pair<std::string, std::string>, std::unique_ptr<Packed>> packed_;  // by tensor and WeightChoice::name()
   std::map<std::string, Buffer> vectors_;
   std::vector<ModeWeights> modes_;
 };

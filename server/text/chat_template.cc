@@ -24,16 +24,16 @@ std::string take_default_system(std::string& shape) {
     for (size_t at = shape.find(before); at != std::string::npos; at = shape.find(before, at + 1)) {
       const size_t begin = at + before.size(), end = shape.find(after, begin);
       if (end == std::string::npos || end == begin) continue;
-      const std::string text = shape.substr(begin, end - begin);
+      std::string text = shape.substr(begin, end - begin);
       const bool computed = text.find("'+") != std::string::npos || text.find("+'") != std::string::npos;
       if (computed || text.find_first_of("\1\2\3\4") != std::string::npos) continue;
       std::string without;
       size_t rest = 0;
       for (size_t i = shape.find(text); i != std::string::npos; i = shape.find(text, rest)) {
-        without += shape.substr(rest, i - rest) + '\4';
+        without.append(shape, rest, i - rest).push_back('\4');
         rest = i + text.size();
       }
-      shape = without + shape.substr(rest);
+      shape = without.append(shape, rest);
       return text;
     }
   }

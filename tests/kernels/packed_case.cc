@@ -28,8 +28,8 @@ std::vector<float> PackedCase::unpacked() const {
 }
 
 std::optional<PackedCase> PackedCase::random(Device& device, const WeightFormat& format, int64_t rows, int64_t cols,
-                                             std::mt19937& random) {
-  const std::optional<PackedShape> shape = format.plan(rows, cols);
+                                             std::mt19937& random, int group) {
+  const std::optional<PackedShape> shape = format.plan(rows, cols, group);
   if (!shape) return std::nullopt;
   std::vector<float> values = normal_floats(random, rows * cols, 0.05f);
   for (size_t i = 0; i < values.size(); i += 41) values[i] *= 8;

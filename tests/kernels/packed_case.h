@@ -14,7 +14,7 @@ class PackedCase {
   PackedCase(Device& device, const WeightFormat& format, const PackedShape& shape);
   // Values as they come out of a model: small, a few of them large. Nothing: the format can't hold this shape.
   static std::optional<PackedCase> random(Device& device, const WeightFormat& format, int64_t rows, int64_t cols,
-                                          std::mt19937& random);
+                                          std::mt19937& random, int group = 0);
 
   // 64 rows at a time, as the loader does.
   void pack(const std::vector<float>& values);

@@ -4,6 +4,7 @@
 #include <immintrin.h>
 
 #include <cstdint>
+#include <cstring>
 
 namespace halftone {
 namespace {
@@ -85,6 +86,54 @@ struct Avx2 {
   static I shift_right_signed(I a) {
     return {_mm256_srai_epi32(a.lo, kBits), _mm256_srai_epi32(a.hi, kBits)};
   }
+  static I zero_int() { return {_mm256_setzero_si256(), _mm256_setzero_si256()}; }
+  static I broadcast_int(int32_t v) { return {_mm256_set1_epi32(v), _mm256_set1_epi32(v)}; }
+  static I add_int(I a, I b) { return {_mm256_add_epi32(a.lo, b.lo), _mm256_add_epi32(a.hi, b.hi)}; }
+  static I sub_int(I a, I b) { return {_mm256_sub_epi32(a.lo, b.lo), _mm256_sub_epi32(a.hi, b.hi)}; }
+  static I mul_int(I a, I b) { return {_mm256_mullo_epi32(a.lo, b.lo), _mm256_mullo_epi32(a.hi, b.hi)}; }
+  // To the nearest integer, halves to even; the caller keeps them within 32 bits.
+  static I round_int(F a) { return {_mm256_cvtps_epi32(a.lo), _mm256_cvtps_epi32(a.hi)}; }
+  static int32_t reduce_add_int(I a) {
+    __m256i eight = _mm256_add_epi32(a.lo, a.hi);
+    __m128i four = _mm_add_epi32(_mm256_castsi256_si128(eight), _mm256_extracti128_si256(eight, 1));
+    __m128i two = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0x4e));
+    return _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32(two, 0xb1)));
+  }
+  // Sixteen lanes within -128..127 as bytes.
+  static void store_s8(int8_t* p, I a) {
+    __m256i pairs = _mm256_permute4x64_epi64(_mm256_packs_epi32(a.lo, a.hi), 0xd8);
+    __m128i bytes = _mm_packs_epi16(_mm256_castsi256_si128(pairs), _mm256_extracti128_si256(pairs, 1));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), bytes);
+  }
+
+  // Integer products of each lane's four bytes with x[0, 4). For u4 codes (0..15) in 16-bit halves that hold
+  // kU4Inputs products, then widened by total_u4(); for s8 in 32 bits.
+  static constexpr int kU4Inputs = 32;
+  static I add_u4(I sum, I codes, const int8_t* x) {
+    __m256i four = broadcast_bytes(x);
+    return {_mm256_add_epi16(sum.lo, _mm256_maddubs_epi16(codes.lo, four)),
+            _mm256_add_epi16(sum.hi, _mm256_maddubs_epi16(codes.hi, four))};
+  }
+  static I total_u4(I sum) {
+    const __m256i ones = _mm256_set1_epi16(1);
+    return {_mm256_madd_epi16(sum.lo, ones), _mm256_madd_epi16(sum.hi, ones)};
+  }
+  static constexpr int32_t kS8Bias = 0;  // what add_s8 adds to every code
+  // |code| <= 128 times |x| <= 127, twice: at most 32512, so nothing saturates.
+  static I add_s8(I sum, I codes, const int8_t* x) {
+    const __m256i ones = _mm256_set1_epi16(1), four = broadcast_bytes(x);
+    auto one = [&](__m256i total, __m256i w) {
+      __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(four, w));
+      return _mm256_add_epi32(total, _mm256_madd_epi16(pairs, ones));
+    };
+    return {one(sum.lo, codes.lo), one(sum.hi, codes.hi)};
+  }
+  static __m256i broadcast_bytes(const int8_t* x) {
+    int32_t four;
+    std::memcpy(&four, x, sizeof four);
+    return _mm256_set1_epi32(four);
+  }
+
   static I and_int(I a, int32_t b) {
     return {_mm256_and_si256(a.lo, _mm256_set1_epi32(b)), _mm256_and_si256(a.hi, _mm256_set1_epi32(b))};
   }

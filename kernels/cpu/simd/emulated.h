@@ -116,6 +116,51 @@ struct Emulated {
     return each_int([&](int i) { return a.v[i] & b; });
   }
 
+  static I zero_int() { return broadcast_int(0); }
+  static I broadcast_int(int32_t v) {
+    return each_int([&](int) { return v; });
+  }
+  static I add_int(I a, I b) {
+    return each_int([&](int i) { return a.v[i] + b.v[i]; });
+  }
+  static I sub_int(I a, I b) {
+    return each_int([&](int i) { return a.v[i] - b.v[i]; });
+  }
+  static I mul_int(I a, I b) {
+    return each_int([&](int i) { return a.v[i] * b.v[i]; });
+  }
+  static I round_int(F a) {
+    return each_int([&](int i) { return static_cast<int32_t>(std::nearbyint(a.v[i])); });
+  }
+  static int32_t reduce_add_int(I a) {
+    int32_t sum = 0;
+    for (int32_t lane : a.v) sum += lane;
+    return sum;
+  }
+  static void store_s8(int8_t* p, I a) {
+    for (int i = 0; i < kLanes; ++i) p[i] = static_cast<int8_t>(a.v[i]);
+  }
+
+  static constexpr int kU4Inputs = 64;
+  static I add_u4(I sum, I codes, const int8_t* x) {
+    return each_int([&](int i) {
+      uint32_t word = static_cast<uint32_t>(codes.v[i]);
+      int32_t dot = sum.v[i];
+      for (int j = 0; j < 4; ++j) dot += static_cast<int32_t>(word >> (8 * j) & 255u) * x[j];
+      return dot;
+    });
+  }
+  static I total_u4(I sum) { return sum; }
+  static constexpr int32_t kS8Bias = 0;
+  static I add_s8(I sum, I codes, const int8_t* x) {
+    return each_int([&](int i) {
+      uint32_t word = static_cast<uint32_t>(codes.v[i]);
+      int32_t dot = sum.v[i];
+      for (int j = 0; j < 4; ++j) dot += static_cast<int8_t>(word >> (8 * j) & 255u) * x[j];
+      return dot;
+    });
+  }
+
   static float reduce_add(F a) {
     for (int width = 8; width >= 1; width /= 2) {
       for (int i = 0; i < width; ++i) a.v[i] += a.v[i + width];

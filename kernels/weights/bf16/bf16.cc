@@ -12,7 +12,7 @@ uint16_t& value(const PackedMatrix& m, int64_t row, int64_t c) {
   return reinterpret_cast<uint16_t*>(m.codes)[(block * m.shape.cols + c) * kRowBlock + lane];
 }
 
-std::optional<PackedShape> plan(int64_t rows, int64_t cols) { return PackedShape{.rows = rows, .cols = cols}; }
+std::optional<PackedShape> plan(int64_t rows, int64_t cols, int) { return PackedShape{.rows = rows, .cols = cols}; }
 
 std::optional<PackedShape> plan_import(int64_t, int64_t, const AffineGrid&) { return std::nullopt; }
 
@@ -37,10 +37,10 @@ void unpack_rows(const PackedMatrix& packed, int64_t first, int64_t count, float
   }
 }
 
-const CpuLinear kCpu{{bf16::linear_avx2(), bf16::linear_emulated()}};
+constexpr CpuLinear kCpu{{&bf16::kAvx2, &bf16::kEmulated}};
 
 }  // namespace
 
-const WeightFormat kBf16{"bf16", "", plan, plan_import, bytes, pack_rows, import_rows, unpack_rows, &kCpu};
+const WeightFormat kBf16{"bf16", "", plan, plan_import, bytes, pack_rows, import_rows, unpack_rows, nullptr, &kCpu};
 
 }  // namespace halftone

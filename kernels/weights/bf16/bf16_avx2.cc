@@ -5,6 +5,6 @@
 
 namespace halftone::bf16 {
 
-CpuLinearKernels linear_avx2() { return linear_kernels<Avx2, BF16Decoder<Avx2>>(); }
+constinit const CpuLinearKernels kAvx2 = linear_kernels<Avx2, BF16Decoder<Avx2>>();
 
 }  // namespace halftone::bf16

@@ -5,6 +5,6 @@
 
 namespace halftone::bf16 {
 
-CpuLinearKernels linear_emulated() { return linear_kernels<Emulated, BF16Decoder<Emulated>>(); }
+constinit const CpuLinearKernels kEmulated = linear_kernels<Emulated, BF16Decoder<Emulated>>();
 
 }  // namespace halftone::bf16

@@ -11,7 +11,7 @@ float& value(const PackedMatrix& m, int64_t row, int64_t c) {
   return reinterpret_cast<float*>(m.codes)[(block * m.shape.cols + c) * kRowBlock + lane];
 }
 
-std::optional<PackedShape> plan(int64_t rows, int64_t cols) { return PackedShape{.rows = rows, .cols = cols}; }
+std::optional<PackedShape> plan(int64_t rows, int64_t cols, int) { return PackedShape{.rows = rows, .cols = cols}; }
 
 std::optional<PackedShape> plan_import(int64_t, int64_t, const AffineGrid&) { return std::nullopt; }
 
@@ -36,10 +36,10 @@ void unpack_rows(const PackedMatrix& packed, int64_t first, int64_t count, float
   }
 }
 
-const CpuLinear kCpu{{f32::linear_avx2(), f32::linear_emulated()}};
+constexpr CpuLinear kCpu{{&f32::kAvx2, &f32::kEmulated}};
 
 }  // namespace
 
-const WeightFormat kF32{"f32", "", plan, plan_import, bytes, pack_rows, import_rows, unpack_rows, &kCpu};
+const WeightFormat kF32{"f32", "", plan, plan_import, bytes, pack_rows, import_rows, unpack_rows, nullptr, &kCpu};
 
 }  // namespace halftone

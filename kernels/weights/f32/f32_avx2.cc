@@ -5,6 +5,6 @@
 
 namespace halftone::f32 {
 
-CpuLinearKernels linear_avx2() { return linear_kernels<Avx2, F32Decoder<Avx2>>(); }
+constinit const CpuLinearKernels kAvx2 = linear_kernels<Avx2, F32Decoder<Avx2>>();
 
 }  // namespace halftone::f32

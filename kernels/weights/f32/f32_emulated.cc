@@ -5,6 +5,6 @@
 
 namespace halftone::f32 {
 
-CpuLinearKernels linear_emulated() { return linear_kernels<Emulated, F32Decoder<Emulated>>(); }
+constinit const CpuLinearKernels kEmulated = linear_kernels<Emulated, F32Decoder<Emulated>>();
 
 }  // namespace halftone::f32

@@ -5,7 +5,7 @@
 
 namespace halftone::f32 {
 
-CpuLinearKernels linear_avx2();
-CpuLinearKernels linear_emulated();
+extern const CpuLinearKernels kAvx2;
+extern const CpuLinearKernels kEmulated;
 
 }  // namespace halftone::f32

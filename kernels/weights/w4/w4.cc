@@ -50,12 +50,16 @@ class Row {
   uint8_t* zero_;
 };
 
-std::optional<PackedShape> plan(int64_t rows, int64_t cols) {
-  return PackedShape{rows, cols, w4::kDefaultGroup, Offset::kMinimum};
+std::optional<PackedShape> plan(int64_t rows, int64_t cols, int group) {
+  if (group == 0) {
+    if (cols % 32 != 0) return std::nullopt;
+    group = cols % 64 == 0 ? 64 : 32;
+  }
+  return PackedShape{rows, cols, group, Offset::kMinimum};
 }
 
 std::optional<PackedShape> plan_import(int64_t rows, int64_t cols, const AffineGrid& grid) {
-  if (grid.bits != 4 || grid.group <= 0 || grid.group % w4::kWordInputs != 0) return std::nullopt;
+  if (grid.bits != 4 || grid.group <= 0 || grid.group % w4::kGroupUnit != 0) return std::nullopt;
   return PackedShape{rows, cols, grid.group, grid.offset};
 }
 
@@ -139,11 +143,26 @@ void unpack_rows(const PackedMatrix& packed, int64_t first, int64_t count, float
   }
 }
 
-const CpuLinear kCpu{{w4::linear_avx2(), w4::linear_emulated()}};
+void export_rows(const PackedMatrix& packed, int64_t first, int64_t count, AffineGroupsBuffer* out) {
+  const PackedShape& s = packed.shape;
+  out->codes.clear(), out->scale.clear(), out->minimum.clear();
+  for (int64_t r = first; r < first + count; ++r) {
+    Row row(packed, r);
+    for (int64_t c = 0; c < s.cols; ++c) out->codes.push_back(static_cast<uint8_t>(row.code(c)));
+    for (int64_t g = 0; g < w4::groups(s); ++g) {
+      out->scale.push_back(f32_from_f16(row.scale(g)));
+      out->minimum.push_back(row.minimum(g));
+    }
+  }
+  out->view = {count, s.cols, {4, s.group, s.offset}, out->codes, out->scale, out->minimum, {}};
+}
+
+constexpr CpuLinear kCpu{{&w4::kAvx2, &w4::kEmulated}};
 
 }  // namespace
 
 const WeightFormat kW4{
-    "w4", "f16 scale and minimum per group", plan, plan_import, bytes, pack_rows, import_rows, unpack_rows, &kCpu};
+    "w4", "f16 scale and minimum per group", plan, plan_import, bytes, pack_rows, import_rows, unpack_rows, export_rows,
+    &kCpu};
 
 }  // namespace halftone

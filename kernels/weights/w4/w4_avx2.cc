@@ -1,3 +1,4 @@
+#include "kernels/cpu/linear_a8_body.h"
 #include "kernels/cpu/linear_body.h"
 #include "kernels/cpu/simd/avx2.h"
 #include "kernels/weights/w4/w4_decoder.h"
@@ -5,6 +6,6 @@
 
 namespace halftone::w4 {
 
-CpuLinearKernels linear_avx2() { return linear_kernels<Avx2, W4Decoder<Avx2>>(); }
+constinit const CpuLinearKernels kAvx2 = linear_kernels<Avx2, W4Decoder<Avx2>>(direct_a8<Avx2, W4Codes<Avx2>>);
 
 }  // namespace halftone::w4

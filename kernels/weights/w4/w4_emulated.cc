@@ -1,3 +1,4 @@
+#include "kernels/cpu/linear_a8_body.h"
 #include "kernels/cpu/linear_body.h"
 #include "kernels/cpu/simd/emulated.h"
 #include "kernels/weights/w4/w4_decoder.h"
@@ -5,6 +6,7 @@
 
 namespace halftone::w4 {
 
-CpuLinearKernels linear_emulated() { return linear_kernels<Emulated, W4Decoder<Emulated>>(); }
+constinit const CpuLinearKernels kEmulated =
+    linear_kernels<Emulated, W4Decoder<Emulated>>(direct_a8<Emulated, W4Codes<Emulated>>);
 
 }  // namespace halftone::w4

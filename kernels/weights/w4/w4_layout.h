@@ -17,7 +17,7 @@
 namespace halftone::w4 {
 
 constexpr int kWordInputs = 8;
-constexpr int kDefaultGroup = 32;
+constexpr int kGroupUnit = 16;  // groups are whole multiples of this
 
 inline int64_t words(const PackedShape& s) { return (s.cols + kWordInputs - 1) / kWordInputs; }
 inline int64_t groups(const PackedShape& s) { return (s.cols + s.group - 1) / s.group; }

@@ -26,13 +26,12 @@ uint16_t& scale(const PackedMatrix& m, int64_t row, int64_t group) {
   return reinterpret_cast<uint16_t*>(m.scales)[(block * w8::groups(m.shape) + group) * kRowBlock + lane];
 }
 
-std::optional<PackedShape> plan(int64_t rows, int64_t cols) {
-  return PackedShape{rows, cols, w8::kDefaultGroup, Offset::kSymmetric};
+std::optional<PackedShape> plan(int64_t rows, int64_t cols, int group) {
+  return PackedShape{rows, cols, group > 0 ? group : static_cast<int>(cols), Offset::kSymmetric};
 }
 
 std::optional<PackedShape> plan_import(int64_t rows, int64_t cols, const AffineGrid& grid) {
-  bool fits =
-      grid.bits == 8 && grid.group > 0 && grid.group % w8::kWordInputs == 0 && grid.offset == Offset::kSymmetric;
+  bool fits = grid.bits == 8 && grid.group > 0 && grid.group % w8::kGroupUnit == 0 && grid.offset == Offset::kSymmetric;
   if (!fits) return std::nullopt;
   return PackedShape{rows, cols, grid.group, Offset::kSymmetric};
 }
@@ -93,11 +92,26 @@ void unpack_rows(const PackedMatrix& packed, int64_t first, int64_t count, float
   }
 }
 
-const CpuLinear kCpu{{w8::linear_avx2(), w8::linear_emulated()}};
+void export_rows(const PackedMatrix& packed, int64_t first, int64_t count, AffineGroupsBuffer* out) {
+  const PackedShape& s = packed.shape;
+  int64_t groups = w8::groups(s);
+  out->codes.clear(), out->scale.clear(), out->minimum.clear();
+  for (int64_t r = first; r < first + count; ++r) {
+    int8_t* row = codes_of_row(packed, r);
+    for (int64_t c = 0; c < s.cols; ++c) out->codes.push_back(static_cast<uint8_t>(code(row, c) + 128));
+    for (int64_t g = 0; g < groups; ++g) {
+      out->scale.push_back(f32_from_f16(scale(packed, r, g)));
+      out->minimum.push_back(out->scale.back() * -128);
+    }
+  }
+  out->view = {count, s.cols, {8, s.group, s.offset}, out->codes, out->scale, out->minimum, {}};
+}
+
+constexpr CpuLinear kCpu{{&w8::kAvx2, &w8::kEmulated}};
 
 }  // namespace
 
 const WeightFormat kW8{"w8",      "f16 scale per group", plan,        plan_import, bytes,
-                       pack_rows, import_rows,           unpack_rows, &kCpu};
+                       pack_rows, import_rows,           unpack_rows, export_rows, &kCpu};
 
 }  // namespace halftone

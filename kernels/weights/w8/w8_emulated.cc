@@ -1,3 +1,4 @@
+#include "kernels/cpu/linear_a8_body.h"
 #include "kernels/cpu/linear_body.h"
 #include "kernels/cpu/simd/emulated.h"
 #include "kernels/weights/w8/w8_decoder.h"
@@ -5,6 +6,7 @@
 
 namespace halftone::w8 {
 
-CpuLinearKernels linear_emulated() { return linear_kernels<Emulated, W8Decoder<Emulated>>(); }
+constinit const CpuLinearKernels kEmulated =
+    linear_kernels<Emulated, W8Decoder<Emulated>>(direct_a8<Emulated, W8Codes<Emulated>>);
 
 }  // namespace halftone::w8

@@ -10,7 +10,7 @@
 namespace halftone::w8 {
 
 constexpr int kWordInputs = 4;
-constexpr int kDefaultGroup = 32;
+constexpr int kGroupUnit = 16;  // groups are whole multiples of this, or a whole row
 
 inline int64_t words(const PackedShape& s) { return (s.cols + kWordInputs - 1) / kWordInputs; }
 inline int64_t groups(const PackedShape& s) { return (s.cols + s.group - 1) / s.group; }

@@ -68,7 +68,7 @@ class ReferenceLinear : public testing::Test {
  protected:
   PackedCase matrix(int64_t rows, int64_t cols, const std::vector<float>& values) {
     const WeightFormat& f32 = *find_weight_format("f32");
-    PackedCase packed(*device_, f32, *f32.plan(rows, cols));
+    PackedCase packed(*device_, f32, *f32.plan(rows, cols, 0));
     packed.pack(values);
     return packed;
   }

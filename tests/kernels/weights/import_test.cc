@@ -128,11 +128,17 @@ TEST_P(ImportTest, ProductsWithWhatWasTakenOverHaveTheReferencesBits) {
     if (worker.get() == nullptr) continue;
     const PackedCase packed(*worker, format, *format.plan_import(33, 256, GetParam().grid));
     ASSERT_TRUE(import(packed.matrix(), grid));
-    for (int64_t tokens : {1, 3, 9}) {
+    for (auto [tokens, activations] : {std::pair{int64_t{1}, Activations::kA16},
+                                       {3, Activations::kA16},
+                                       {9, Activations::kA16},
+                                       {1, Activations::kA8},
+                                       {9, Activations::kA8},
+                                       {5, Activations::kA8Token}}) {
       std::vector<float> x = normal_floats(random, tokens * 256);
       std::vector<float> y(static_cast<size_t>(tokens * 33)), expected(y.size());
       LinearCall call;
       call.weights = &packed.matrix();
+      call.activations = activations;
       call.x = f32_tensor(x.data(), tokens, 256);
       call.y = f32_tensor(y.data(), tokens, 33);
       worker->linear({&call, 1});

@@ -50,7 +50,7 @@ class PackTest : public testing::TestWithParam<const WeightFormat*> {
   const WeightFormat& format() const { return *GetParam(); }
 
   std::optional<PackedCase> packed(int64_t rows, int64_t cols, const std::vector<float>& values) {
-    const std::optional<PackedShape> shape = format().plan(rows, cols);
+    const std::optional<PackedShape> shape = format().plan(rows, cols, 32);
     if (!shape) return std::nullopt;
     PackedCase made(*device, format(), *shape);
     made.pack(values);
@@ -141,14 +141,25 @@ TEST_P(PackTest, ValuesBeyondTheRangeOfAScaleStayFinite) {
 
 // 4 bits and an f16 scale and minimum for 32 inputs are 5 bits a weight; whole blocks of outputs are stored.
 TEST(WeightFormats, BytesAreWhatTheLayoutsSay) {
-  auto bits_per_weight = [](std::string_view name) {
+  auto bits_per_weight = [](std::string_view name, int group) {
     const WeightFormat* format = find_weight_format(name);
-    return static_cast<double>(format->bytes(*format->plan(576, 1536)).total()) * 8 / (576 * 1536);
+    return static_cast<double>(format->bytes(*format->plan(576, 1536, group)).total()) * 8 / (576 * 1536);
   };
-  EXPECT_EQ(bits_per_weight("f32"), 32);
-  EXPECT_EQ(bits_per_weight("bf16"), 16);
-  EXPECT_EQ(bits_per_weight("w8"), 8.5);
-  EXPECT_EQ(bits_per_weight("w4"), 5);
+  EXPECT_EQ(bits_per_weight("f32", 0), 32);
+  EXPECT_EQ(bits_per_weight("bf16", 0), 16);
+  EXPECT_EQ(bits_per_weight("w8", 0), 8 + 16.0 / 1536) << "a scale for each output";
+  EXPECT_EQ(bits_per_weight("w8", 32), 8.5);
+  EXPECT_EQ(bits_per_weight("w4", 0), 4.5);
+  EXPECT_EQ(bits_per_weight("w4", 32), 5);
+  EXPECT_EQ(bits_per_weight("w4", 128), 4.25);
+}
+
+TEST(WeightFormats, W4ChoosesGroupsThatDivideARow) {
+  const WeightFormat& w4 = *find_weight_format("w4");
+  EXPECT_EQ(w4.plan(1, 576, 0)->group, 64);
+  EXPECT_EQ(w4.plan(1, 1504, 0)->group, 32);
+  EXPECT_FALSE(w4.plan(1, 40, 0).has_value());
+  EXPECT_EQ(w4.plan(1, 40, 32)->group, 32) << "asked for, the last group may be shorter";
 }
 
 TEST(WeightFormats, NamesAreDistinctAndUnknownOnesAreNotFound) {

@@ -22,31 +22,32 @@ TEST(Mode, AnIdSaysHowEverythingIsStored) {
   const absl::StatusOr<Mode> mode = parse_mode("w4a16+kv8");
   ASSERT_TRUE(mode.ok()) << mode.status();
   EXPECT_EQ(mode->id, "w4a16+kv8");
-  EXPECT_EQ(mode->format(TensorClass::kBody), "w4");
-  EXPECT_EQ(mode->format(TensorClass::kEmbedding), "w8");
-  EXPECT_EQ(mode->format(TensorClass::kHead), "w8");
+  EXPECT_EQ(mode->recipe.choose(TensorClass::kMlp, 3)->name(), "w4");
+  EXPECT_EQ(mode->recipe.choose(TensorClass::kEmbedding, 0)->name(), "w8");
+  EXPECT_EQ(mode->recipe.choose(TensorClass::kHead, 0)->name(), "w8");
   EXPECT_EQ(mode->activations, "a16");
   EXPECT_EQ(mode->kv, "kv8");
-  EXPECT_EQ(parse_mode("bf16")->format(TensorClass::kHead), "bf16");
+  EXPECT_EQ(parse_mode("bf16")->recipe.choose(TensorClass::kHead, 0)->name(), "bf16");
   EXPECT_EQ(parse_mode("bf16")->kv, "kv16");
 }
 
 TEST(Mode, EveryKnownIdIsItsOwnAndNamesFormatsThatExist) {
-  EXPECT_THAT(known_modes(),
-              ElementsAre("f32", "f32+kv8", "bf16", "bf16+kv8", "w8a16", "w8a16+kv8", "w4a16", "w4a16+kv8"));
+  EXPECT_THAT(known_modes(), ElementsAre("f32", "f32+kv8", "bf16", "bf16+kv8", "w8a16", "w8a16+kv8", "w8a8", "w8a8+kv8",
+                                         "w4a16", "w4a16+kv8", "w4a8", "w4a8+kv8"));
   for (const std::string& id : known_modes()) {
     const absl::StatusOr<Mode> mode = parse_mode(id);
     ASSERT_TRUE(mode.ok()) << mode.status();
     EXPECT_EQ(mode->id, id);
-    EXPECT_NE(find_weight_format(mode->body), nullptr) << id;
-    EXPECT_NE(find_weight_format(mode->embedding), nullptr) << id;
+    for (TensorClass tensor_class : {TensorClass::kEmbedding, TensorClass::kAttention, TensorClass::kMlp}) {
+      EXPECT_NE(find_weight_format(mode->recipe.choose(tensor_class, 0)->format), nullptr) << id;
+    }
     EXPECT_NE(find_kv_format(mode->kv), nullptr) << id;
   }
 }
 
 TEST(Mode, OnlyCanonicalIdsAreTaken) {
-  for (const char* id :
-       {"", "w4", "w4a8", "bf16a16", "f32a16", "bf16+kv16", "BF16", " bf16", "bf16+", "+kv8", "w4a16+kv4"}) {
+  for (const char* id : {"", "w4", "w4a4", "w4g32", "w4g33a8", "bf16a8", "bf16g32", "w4ga8", "bf16a16", "f32a16",
+                         "bf16+kv16", "BF16", " bf16", "bf16+", "+kv8", "w4a16+kv4"}) {
     const absl::StatusOr<Mode> mode = parse_mode(id);
     ASSERT_FALSE(mode.ok()) << id;
     EXPECT_EQ(mode.status().code(), absl::StatusCode::kInvalidArgument);
@@ -70,8 +71,8 @@ TEST(Mode, AListWithAWrongOrDoubleEntryIsRefused) {
 }
 
 TEST(Mode, ModesThatDifferInTheirPagesAloneShareARecipe) {
-  EXPECT_EQ(parse_mode("w4a16")->recipe(), parse_mode("w4a16+kv8")->recipe());
-  EXPECT_NE(parse_mode("w4a16")->recipe(), parse_mode("w8a16")->recipe());
+  EXPECT_EQ(parse_mode("w4a16")->recipe.text(), parse_mode("w4a8+kv8")->recipe.text());
+  EXPECT_NE(parse_mode("w4a16")->recipe.text(), parse_mode("w4g32a16")->recipe.text());
 }
 
 }  // namespace

@@ -22,8 +22,12 @@ using testing::HasSubstr;
 constexpr uint64_t kBody = 2 * (2 * 64 * 64 + 2 * 32 * 64 + 3 * 96 * 64);
 constexpr uint64_t kEmbedding = 320 * 64;
 constexpr uint64_t kVectorBytes = (64 + 2 * 2 * 64) * 4;  // norms
-constexpr uint64_t kBodyW4 = kBody / 2 + kBody / 32 * 4;  // scale and minimum
-constexpr uint64_t kEmbeddingW8 = kEmbedding + kEmbedding / 32 * 2;
+constexpr uint64_t kRows = 2 * (2 * 64 + 2 * 32 + 2 * 96 + 64);
+constexpr uint64_t kScalesW8 = kRows * 2;                                    // one for each output
+constexpr uint64_t kScalesW4 = 2 * (2 * 64 + 2 * 32 + 2 * 96 + 64 * 3) * 4;  // and minimums; down in groups of 32
+constexpr uint64_t kBodyW4 = kBody / 2 + kScalesW4;
+constexpr uint64_t kEmbeddingW8 = kEmbedding + 320 * 2;
+constexpr double kValues = kBody + kEmbedding;
 
 struct Loaded {
   Ledger ledger;
@@ -80,8 +84,10 @@ TEST(Weights, BytesOfOneModeAreItsOwn) {
     double bits;
   } cases[] = {{"f32", kBody * 4, kEmbedding * 4, 32},
                {"bf16", kBody * 2, kEmbedding * 2, 16},
-               {"w8a16", kBody + kBody / 16, kEmbeddingW8, 8.5},
-               {"w4a16", kBodyW4, kEmbeddingW8, 5.875}};
+               {"w8a16", kBody + kScalesW8, kEmbeddingW8, 8 * (kBody + kScalesW8 + kEmbeddingW8) / kValues},
+               {"w4a8", kBodyW4, kEmbeddingW8, 8 * (kBodyW4 + kEmbeddingW8) / kValues},
+               {"w4g32a8t", kBody / 2 + kBody / 32 * 4, kEmbeddingW8,
+                8 * (kBody / 2 + kBody / 32 * 4 + kEmbeddingW8) / kValues}};
   for (const auto& expected : cases) {
     const Loaded loaded(tiny_source(), expected.mode);
     ASSERT_TRUE(loaded.status.ok()) << loaded.status;
@@ -110,7 +116,7 @@ TEST(Weights, ModesThatDifferInTheirPagesAloneShareEverything) {
 
 TEST(Weights, ModesOfOneEmbeddingShareThat) {
   const Loaded loaded(tiny_source(), "w8a16,w4a16");
-  EXPECT_EQ(loaded.weights->mode(0).own_bytes, kBody + kBody / 16);
+  EXPECT_EQ(loaded.weights->mode(0).own_bytes, kBody + kScalesW8);
   EXPECT_EQ(loaded.weights->mode(1).own_bytes, kBodyW4);
   for (size_t i : {0u, 1u}) EXPECT_EQ(loaded.weights->mode(i).shared_bytes, kEmbeddingW8 + kVectorBytes);
   EXPECT_EQ(loaded.weights->mode(0).embedding, loaded.weights->mode(1).embedding);
@@ -119,11 +125,14 @@ TEST(Weights, ModesOfOneEmbeddingShareThat) {
 
 TEST(Weights, EveryByteHasAName) {
   const Loaded loaded(tiny_source(), "bf16,w8a16,w4a16");
-  const std::map<std::string, uint64_t> expected = {
-      {"bf16/weights", (kBody + kEmbedding) * 2}, {"w8a16/weights", kBody},
-      {"w8a16/weight_scales", kBody / 16},        {"w4a16/weights", kBody / 2},
-      {"w4a16/weight_scales", kBody / 8},         {"w8/weights", kEmbedding},
-      {"w8/weight_scales", kEmbedding / 16},      {"shared/weights", kVectorBytes}};
+  const std::map<std::string, uint64_t> expected = {{"bf16/weights", (kBody + kEmbedding) * 2},
+                                                    {"w8a16/weights", kBody},
+                                                    {"w8a16/weight_scales", kScalesW8},
+                                                    {"w4a16/weights", kBody / 2},
+                                                    {"w4a16/weight_scales", kScalesW4},
+                                                    {"w8/weights", kEmbedding},
+                                                    {"w8/weight_scales", 320 * 2},
+                                                    {"shared/weights", kVectorBytes}};
   EXPECT_EQ(names(loaded.ledger), expected);
 }
 
@@ -142,14 +151,23 @@ TEST(Weights, RowsAndGroupsThatDoNotFillABlockAreCountedWithTheirPadding) {
   TinyCheckpoint tiny;
   tiny.config.vocabulary = 321;
   tiny.config.ffn = 40;  // down [64, 40]: two groups, the second of 8
-  const Loaded loaded(tiny_source(tiny), "w4a16,bf16");
+  const Loaded loaded(tiny_source(tiny), "w4g32a16,bf16");
   const ModeWeights& w4 = loaded.weights->mode(0);
-  EXPECT_EQ(w4.head_bytes, 336u * 64 + 336 * 2 * 2) << "21 blocks of 16 rows";
+  EXPECT_EQ(w4.head_bytes, 336u * 64 + 336 * 2) << "21 blocks of 16 rows";
   const uint64_t attention = 2 * 64 * 64 + 2 * 32 * 64;
   const uint64_t gate_up = 2 * (48 * 64 / 2 + 48 * 2 * 4), down = 64 * 40 / 2 + 64 * 2 * 4;
   EXPECT_EQ(w4.body_bytes, 2 * (attention / 2 + attention / 8 + gate_up + down) + kVectorBytes);
   EXPECT_EQ(w4.body_values, static_cast<int64_t>(2 * (attention + 3 * 40 * 64)));
   EXPECT_EQ(loaded.weights->mode(1).head_bytes, 336u * 64 * 2);
+}
+
+TEST(Weights, RowsThatNoGroupDividesAreRefusedByTheirShape) {
+  TinyCheckpoint tiny;
+  tiny.config.ffn = 40;
+  const Loaded loaded(tiny_source(tiny), "w4a16");
+  EXPECT_EQ(loaded.status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(loaded.status.message()),
+              AllOf(HasSubstr("layers.0.down [64, 40]"), HasSubstr("w4"), HasSubstr("w4g32 takes it")));
 }
 
 TEST(Weights, AnUntiedHeadIsAMatrixOfItsOwn) {

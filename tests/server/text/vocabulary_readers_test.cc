@@ -111,9 +111,8 @@ TEST(TokenizerJson, MergesOfPiecesWithSpacesAreCutByTheVocabulary) {
 }
 
 TEST(TokenizerJson, TheConfigurationDecidesOnBosAndTemplate) {
-  const auto files = read_tokenizer_json(
-      sentence_piece_json().dump(),
-      R"({"add_bos_token": false,
+  const auto files = read_tokenizer_json(sentence_piece_json().dump(),
+                                         R"({"add_bos_token": false,
           "chat_template": [{"name": "tool", "template": "t"}, {"name": "default", "template": "d"}]})");
   ASSERT_TRUE(files.ok()) << files.status();
   EXPECT_FALSE(files->vocabulary.add_bos);
