@@ -53,9 +53,9 @@ void add_flags(CLI::App& app, ServerConfig& c) {
   app.add_option("--prefix-cache", c.prefix_cache, "Share the KV pages of equal prompt beginnings")
       ->capture_default_str();
   app.add_option("--reflection", c.reflection, "Answer gRPC server reflection")->capture_default_str();
-  app.add_option(
-         "--cpu-isa", c.cpu_isa,
-         "Force an instruction set: avx2, emulated; empty: the best that runs here (environment: HALFTONE_CPU_ISA)")
+  app.add_option("--cpu-isa", c.cpu_isa,
+                 "Force an instruction set: avx512vnni, avx2, emulated; empty: the best that runs here (environment: "
+                 "HALFTONE_CPU_ISA)")
       ->envname("HALFTONE_CPU_ISA");
 }
 

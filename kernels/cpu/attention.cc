@@ -26,10 +26,10 @@ class TileRun {
     for (int64_t split = oldest / kSplitPositions; split <= (first_position + tile_.tokens - 1) / kSplitPositions;
          ++split) {
       AttentionPartial partials[kMaxRows];
-      context_.ops.attend_split(tile_, split, partials, next_, scratch_);
+      context_.ops().attend_split(tile_, split, partials, next_, scratch_);
       for (int64_t row = 0; row < rows_; ++row) {
-        context_.ops.merge(&merged_[row], into_ + row * padded_, partials[row], next_ + row * padded_,
-                           call.kv.layout->head_dim);
+        context_.ops().merge(&merged_[row], into_ + row * padded_, partials[row], next_ + row * padded_,
+                             call.kv.layout->head_dim);
       }
     }
     write();
@@ -107,8 +107,8 @@ int64_t cpu_rope_store(const CpuContext& context, const RopeStoreCall& call) {
       int64_t end = std::min(sequence.first_token + sequence.tokens, (item + 1) * kTokens);
       for (int64_t t = first; t < end; ++t) {
         int64_t position = sequence.first_position + t - sequence.first_token;
-        context.ops.rope(call, call.q_norm, call.heads, position, call.q.f32(t));
-        context.ops.rope(call, call.k_norm, layout.kv_heads, position, call.k.f32(t));
+        context.ops().rope(call, call.q_norm, call.heads, position, call.q.f32(t));
+        context.ops().rope(call, call.k_norm, layout.kv_heads, position, call.k.f32(t));
         int64_t page = sequence.pages[static_cast<size_t>(position / layout.page_tokens)];
         std::byte* layer = call.kv.arena + static_cast<size_t>(page) * layout.page_bytes +
                            static_cast<size_t>(call.kv.layer) * layout.layer_bytes;

@@ -5,21 +5,19 @@
 #include <cstdint>
 
 #include "kernels/contract/device.h"
-#include "kernels/cpu/cpu_ops.h"
+#include "kernels/cpu/cpu_body.h"
 #include "kernels/cpu/thread_pool.h"
 
 namespace halftone {
 
 struct CpuContext {
   ThreadPool& pool;
-  CpuIsa isa;
-  CpuOps ops;
+  CpuBody body;
   std::byte* workspace = nullptr;
   size_t workspace_bytes = 0;
 
-  const CpuLinearKernels& kernels(const WeightFormat& format) const {
-    return *format.cpu->kernels[static_cast<int>(isa)];
-  }
+  const CpuOps& ops() const { return body.ops; }
+  const CpuLinearKernels& kernels(const WeightFormat& format) const { return *body.kernels(format); }
   // `floats` of scratch for each thread, one after the other; ends the process when the workspace is too small for it.
   float* thread_scratch(int thread, int64_t floats) const;
 };

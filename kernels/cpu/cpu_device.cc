@@ -13,15 +13,29 @@ namespace {
 
 void unmap(void* data, size_t bytes) { munmap(data, bytes); }
 
-CpuOps ops_of(CpuIsa isa) { return isa == CpuIsa::kAvx2 ? cpu_ops_avx2() : cpu_ops_emulated(); }
+template <CpuIsa kIsa>
+const CpuLinearKernels* kernels_of(const WeightFormat& format) {
+  return format.cpu != nullptr ? format.cpu->kernels[static_cast<int>(kIsa)] : nullptr;
+}
+
+template <CpuIsa kIsa>
+CpuBody body_of(const CpuOps& ops) {
+  return {cpu_isa_name(kIsa), ops, kernels_of<kIsa>};
+}
+
+CpuBody body_of(CpuIsa isa) {
+  if (isa == CpuIsa::kAvx512Vnni) return body_of<CpuIsa::kAvx512Vnni>(kCpuOpsAvx512Vnni);
+  if (isa == CpuIsa::kAvx2) return body_of<CpuIsa::kAvx2>(kCpuOpsAvx2);
+  return body_of<CpuIsa::kEmulated>(kCpuOpsEmulated);
+}
 
 class CpuDevice final : public Device {
  public:
-  CpuDevice(int threads, CpuIsa isa, Ledger& ledger)
-      : ledger_(ledger), pool_(threads), context_{pool_, isa, ops_of(isa)} {}
+  CpuDevice(int threads, const CpuBody& body, Ledger& ledger)
+      : ledger_(ledger), pool_(threads), context_{pool_, body} {}
 
   std::string_view name() const override { return "cpu"; }
-  std::string_view kernel_name() const override { return cpu_isa_name(context_.isa); }
+  std::string_view kernel_name() const override { return context_.body.name; }
   Ledger& ledger() override { return ledger_; }
 
   Buffer allocate(size_t bytes, const MemoryTag& tag) override {
@@ -41,9 +55,7 @@ class CpuDevice final : public Device {
     context_.workspace_bytes = bytes;
   }
 
-  bool supports(const WeightFormat& format) const override {
-    return format.cpu != nullptr && format.cpu->kernels[static_cast<int>(context_.isa)] != nullptr;
-  }
+  bool supports(const WeightFormat& format) const override { return context_.body.kernels(format) != nullptr; }
 
   void embed(const EmbedCall& call) override {
     for (size_t t = 0; t < call.tokens.size(); ++t) {
@@ -73,7 +85,11 @@ float* CpuContext::thread_scratch(int thread, int64_t floats) const {
 std::vector<CpuIsa> cpu_isas() {
   std::vector<CpuIsa> isas;
   // F16C is older than AVX2: no processor has the one without the other, and clang 14 has no word to ask for it.
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) isas.push_back(CpuIsa::kAvx2);
+  bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+  if (avx2 && avx512 && __builtin_cpu_supports("avx512vnni")) isas.push_back(CpuIsa::kAvx512Vnni);
+  if (avx2) isas.push_back(CpuIsa::kAvx2);
   isas.push_back(CpuIsa::kEmulated);
   return isas;
 }
@@ -87,10 +103,13 @@ int cpu_threads() {
 std::unique_ptr<Device> make_cpu_device(const CpuOptions& options, Ledger& ledger) {
   int threads = options.threads > 0 ? options.threads : cpu_threads();
   for (CpuIsa isa : cpu_isas()) {
-    if (options.isa.empty() || options.isa == cpu_isa_name(isa))
-      return std::make_unique<CpuDevice>(threads, isa, ledger);
+    if (options.isa.empty() || options.isa == cpu_isa_name(isa)) return make_cpu_device(threads, body_of(isa), ledger);
   }
   return nullptr;
+}
+
+std::unique_ptr<Device> make_cpu_device(int threads, const CpuBody& body, Ledger& ledger) {
+  return std::make_unique<CpuDevice>(threads, body, ledger);
 }
 
 }  // namespace halftone

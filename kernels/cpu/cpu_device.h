@@ -12,9 +12,11 @@
 
 namespace halftone {
 
+struct CpuBody;
+
 struct CpuOptions {
   int threads = 0;  // 0: one for each processor that this process may use
-  std::string isa;  // "avx2", "emulated"; "": the best that runs here
+  std::string isa;  // "avx512vnni", "avx2", "emulated"; "": the best that runs here
 };
 
 // Instruction sets that run on this machine, best first.
@@ -23,5 +25,7 @@ int cpu_threads();
 
 // Null: options.isa is not one of those that run here.
 std::unique_ptr<Device> make_cpu_device(const CpuOptions& options, Ledger& ledger);
+// On a body of the caller's own (tests).
+std::unique_ptr<Device> make_cpu_device(int threads, const CpuBody& body, Ledger& ledger);
 
 }  // namespace halftone

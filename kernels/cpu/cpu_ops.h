@@ -58,8 +58,7 @@ struct CpuOps {
                        void* context);
 };
 
-CpuOps cpu_ops_avx2();
-CpuOps cpu_ops_emulated();
+extern const CpuOps kCpuOpsAvx512Vnni, kCpuOpsAvx2, kCpuOpsEmulated;
 
 constexpr int64_t padded_head_dim(int64_t head_dim) { return (head_dim + 15) / 16 * 16; }
 constexpr int64_t kTileRows = 12;  // a tile has at most max(this, heads per KV head) rows

@@ -58,7 +58,7 @@ class Item {
       multiply(first, t, tokens, out_);
       if (up != nullptr) {
         multiply(second, t, tokens, up_);
-        context_.ops.silu_multiply(out_, up_, tokens * width_);
+        context_.ops().silu_multiply(out_, up_, tokens * width_);
       }
       finish(t, tokens);
     }
@@ -96,8 +96,8 @@ class Item {
       return;
     }
     for (int64_t b = 0; b < blocks_; ++b) {
-      context_.ops.multiply_panel(factor.panels + b * panel_floats(), x.cols, x.f32(first), x.stride, tokens,
-                                  out + b * kRowBlock, width_);
+      context_.ops().multiply_panel(factor.panels + b * panel_floats(), x.cols, x.f32(first), x.stride, tokens,
+                                    out + b * kRowBlock, width_);
     }
   }
 
@@ -133,7 +133,10 @@ int64_t item_scratch_floats(int64_t cols) {
 
 }  // namespace
 
-const char* cpu_isa_name(CpuIsa isa) { return isa == CpuIsa::kAvx2 ? "avx2" : "emulated"; }
+const char* cpu_isa_name(CpuIsa isa) {
+  constexpr const char* kNames[kCpuIsas] = {"avx512vnni", "avx2", "emulated"};
+  return kNames[static_cast<int>(isa)];
+}
 
 size_t cpu_linear_workspace(int threads, int64_t max_tokens, int64_t max_cols) {
   return static_cast<size_t>(threads * item_scratch_floats(max_cols)) * sizeof(float) +

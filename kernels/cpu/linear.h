@@ -10,8 +10,8 @@
 
 namespace halftone {
 
-enum class CpuIsa : uint8_t { kAvx2, kEmulated };  // best first
-constexpr int kCpuIsas = 2;
+enum class CpuIsa : uint8_t { kAvx512Vnni, kAvx2, kEmulated };  // best first
+constexpr int kCpuIsas = 3;
 const char* cpu_isa_name(CpuIsa isa);
 
 // Up to so many tokens are multiplied straight from the packed codes; more pay for unpacking a panel first.

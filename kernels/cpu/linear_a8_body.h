@@ -92,7 +92,7 @@ void a8_tile(const PackedMatrix& weights, int64_t block, const QuantizedRows& x,
 template <class S, class D, int kTokens>
 void a8_tokens(const PackedMatrix& weights, int64_t first_block, int64_t blocks, const QuantizedRows& x, float* out,
                int64_t out_stride) {
-  constexpr int kBlocks = S::kTiles && kTokens <= 2 ? 2 : 1;
+  constexpr int kBlocks = S::template kA8Blocks<kTokens>;
   int64_t b = 0;
   for (; b + kBlocks <= blocks; b += kBlocks) {
     a8_tile<S, D, kTokens, kBlocks>(weights, first_block + b, x, out + b * kRowBlock, out_stride);

@@ -75,15 +75,15 @@ void LinearInputs::fill(const CpuContext& context, const LinearCall& call, int64
       const float* row = call.x.f32(t);
       if (call.rms_weight != nullptr) {
         float* normed = wants_floats_ ? x_.f32(t) : context.thread_scratch(thread, scratch_floats);
-        context.ops.rms_norm(row, call.rms_weight, call.rms_epsilon, x_.cols, normed);
+        context.ops().rms_norm(row, call.rms_weight, call.rms_epsilon, x_.cols, normed);
         row = normed;
       }
       for (int i = 0; i < cuts_; ++i) {
         const QuantizedRows& q = rows_[i];
         int8_t* codes = codes_[i] + t * q.stride;
         std::memset(codes + q.cols, 0, static_cast<size_t>(q.stride - q.cols));
-        context.ops.quantize(row, q.cols, q.segment, one_scale_, codes, scales_[i] + t * q.segments,
-                             sums_[i] + t * q.segments);
+        context.ops().quantize(row, q.cols, q.segment, one_scale_, codes, scales_[i] + t * q.segments,
+                               sums_[i] + t * q.segments);
       }
     }
   });

@@ -88,7 +88,7 @@ void reduce(const CpuOps& ops, LogitReduction& r) {
 
 void cpu_reduce_logits(const CpuContext& context, std::span<LogitReduction> rows) {
   context.pool.run(static_cast<int64_t>(rows.size()),
-                   [&](int64_t item, int) { reduce(context.ops, rows[static_cast<size_t>(item)]); });
+                   [&](int64_t item, int) { reduce(context.ops(), rows[static_cast<size_t>(item)]); });
 }
 
 }  // namespace halftone

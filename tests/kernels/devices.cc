@@ -4,8 +4,11 @@
 #include <ostream>
 
 #include "kernels/cpu/cpu_device.h"
+#include "tests/kernels/simde_body.h"
 
 namespace halftone::test {
+
+bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 
 std::string full_name(const TestDevice& device) {
   return device.isa.empty() ? device.name : device.name + ":" + device.isa;
@@ -14,11 +17,13 @@ std::string full_name(const TestDevice& device) {
 void PrintTo(const TestDevice& device, std::ostream* out) { *out << full_name(device); }
 
 const std::vector<TestDevice>& all_test_devices() {
-  static const std::vector<TestDevice> kDevices = {{"cpu", "avx2"}, {"cpu", "emulated"}};
+  static const std::vector<TestDevice> kDevices = {
+      {"cpu", "avx512vnni"}, {"cpu", "avx512vnni_simde"}, {"cpu", "avx2"}, {"cpu", "emulated"}};
   return kDevices;
 }
 
 std::unique_ptr<Device> make_test_device(const TestDevice& device, int threads, Ledger& ledger) {
+  if (device.isa == "avx512vnni_simde") return has_avx2() ? make_cpu_device(threads, simde_body(), ledger) : nullptr;
   return device.name == "cpu" ? make_cpu_device({.threads = threads, .isa = device.isa}, ledger) : nullptr;
 }
 

@@ -14,8 +14,12 @@ namespace halftone::test {
 
 struct TestDevice {
   std::string name;  // "cpu"
-  std::string isa;   // "avx2"; empty where a device has no choice
+  std::string isa;  // "avx2"; empty where a device has no choice. "avx512vnni_simde": those kernels, whose instructions
+                    // a library spells out (simde_body.h), so that they are tested where the processor lacks them
 };
+
+// Every processor with AVX2 and FMA converts halves, too.
+bool has_avx2();
 
 // "cpu:avx2".
 std::string full_name(const TestDevice& device);

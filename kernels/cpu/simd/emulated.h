@@ -13,6 +13,8 @@ namespace {
 struct Emulated {
   static constexpr int kLanes = 16;
   static constexpr bool kTiles = false;  // one token after the other: unrolled tiles would only take long to compile
+  template <int kTokens>
+  static constexpr int kA8Blocks = 1;
   struct F {
     float v[kLanes];
   };

@@ -37,7 +37,7 @@ void unpack_rows(const PackedMatrix& packed, int64_t first, int64_t count, float
   }
 }
 
-constexpr CpuLinear kCpu{{&bf16::kAvx2, &bf16::kEmulated}};
+constexpr CpuLinear kCpu{{&bf16::kAvx512Vnni, &bf16::kAvx2, &bf16::kEmulated}};
 
 }  // namespace
 

@@ -36,7 +36,7 @@ void unpack_rows(const PackedMatrix& packed, int64_t first, int64_t count, float
   }
 }
 
-constexpr CpuLinear kCpu{{&f32::kAvx2, &f32::kEmulated}};
+constexpr CpuLinear kCpu{{&f32::kAvx512Vnni, &f32::kAvx2, &f32::kEmulated}};
 
 }  // namespace
 

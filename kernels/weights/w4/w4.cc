@@ -157,7 +157,7 @@ void export_rows(const PackedMatrix& packed, int64_t first, int64_t count, Affin
   out->view = {count, s.cols, {4, s.group, s.offset}, out->codes, out->scale, out->minimum, {}};
 }
 
-constexpr CpuLinear kCpu{{&w4::kAvx2, &w4::kEmulated}};
+constexpr CpuLinear kCpu{{&w4::kAvx512Vnni, &w4::kAvx2, &w4::kEmulated}};
 
 }  // namespace
 

@@ -107,7 +107,7 @@ void export_rows(const PackedMatrix& packed, int64_t first, int64_t count, Affin
   out->view = {count, s.cols, {8, s.group, s.offset}, out->codes, out->scale, out->minimum, {}};
 }
 
-constexpr CpuLinear kCpu{{&w8::kAvx2, &w8::kEmulated}};
+constexpr CpuLinear kCpu{{&w8::kAvx512Vnni, &w8::kAvx2, &w8::kEmulated}};
 
 }  // namespace
 

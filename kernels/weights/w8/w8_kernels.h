@@ -5,6 +5,7 @@
 
 namespace halftone::w8 {
 
+extern const CpuLinearKernels kAvx512Vnni;
 extern const CpuLinearKernels kAvx2;
 extern const CpuLinearKernels kEmulated;
 

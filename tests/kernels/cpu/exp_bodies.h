@@ -13,6 +13,7 @@ struct ExpBodies {
   LaneFunction exp, silu;
 };
 
+ExpBodies exp_bodies_avx512vnni();
 ExpBodies exp_bodies_avx2();
 ExpBodies exp_bodies_emulated();
 

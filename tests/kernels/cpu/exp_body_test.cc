@@ -2,12 +2,14 @@
 #include <gtest/gtest.h>
 
 #include <bit>
+#include <map>
 #include <vector>
 
 #include "kernels/contract/exp.h"
 #include "tests/kernels/cpu/exp_bodies.h"
 #include "tests/kernels/devices.h"
 #include "tests/kernels/same_bits.h"
+#include "tests/kernels/simde_body.h"
 
 namespace halftone::test {
 namespace {
@@ -29,8 +31,12 @@ class ExpBodyTest : public testing::TestWithParam<TestDevice> {
       if (is_required(GetParam())) FAIL() << full_name(GetParam()) << " is required and not here";
       GTEST_SKIP() << full_name(GetParam()) << " is not on this machine";
     }
-    ASSERT_TRUE(GetParam().isa == "avx2" || GetParam().isa == "emulated") << "no body of exp is tested for this";
-    bodies = GetParam().isa == "avx2" ? exp_bodies_avx2() : exp_bodies_emulated();
+    const std::map<std::string, ExpBodies (*)()> all = {{"avx512vnni", exp_bodies_avx512vnni},
+                                                        {"avx512vnni_simde", simde_exp_bodies},
+                                                        {"avx2", exp_bodies_avx2},
+                                                        {"emulated", exp_bodies_emulated}};
+    ASSERT_TRUE(all.contains(GetParam().isa)) << "no body of exp is tested for this";
+    bodies = all.at(GetParam().isa)();
   }
 
   ExpBodies bodies;

@@ -52,7 +52,4 @@ bool KvPage::guards_are_untouched() const {
          std::all_of(bytes_.end() - kGuard, bytes_.end(), untouched);
 }
 
-// Every processor with AVX2 and FMA converts halves, too.
-bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
-
 }  // namespace halftone::test

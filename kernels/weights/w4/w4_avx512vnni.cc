@@ -1,0 +1,12 @@
+#include "kernels/cpu/linear_a8_body.h"
+#include "kernels/cpu/linear_body.h"
+#include "kernels/cpu/simd/avx512vnni.h"
+#include "kernels/weights/w4/w4_decoder.h"
+#include "kernels/weights/w4/w4_kernels.h"
+
+namespace halftone::w4 {
+
+constinit const CpuLinearKernels kAvx512Vnni =
+    linear_kernels<Avx512Vnni, W4Decoder<Avx512Vnni>>(direct_a8<Avx512Vnni, W4Codes<Avx512Vnni>>);
+
+}  // namespace halftone::w4
