@@ -4,11 +4,10 @@
 #include <ostream>
 
 #include "kernels/cpu/cpu_device.h"
+#include "tests/kernels/has_avx2.h"
 #include "tests/kernels/simde_body.h"
 
 namespace halftone::test {
-
-bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 
 std::string full_name(const TestDevice& device) {
   return device.isa.empty() ? device.name : device.name + ":" + device.isa;

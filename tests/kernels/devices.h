@@ -18,9 +18,6 @@ struct TestDevice {
                     // a library spells out (simde_body.h), so that they are tested where the processor lacks them
 };
 
-// Every processor with AVX2 and FMA converts halves, too.
-bool has_avx2();
-
 // "cpu:avx2".
 std::string full_name(const TestDevice& device);
 void PrintTo(const TestDevice& device, std::ostream* out);

@@ -31,7 +31,4 @@ class KvPage {
   std::vector<std::byte> bytes_;
 };
 
-// Whether this machine runs the formats' AVX2 loads.
-bool has_avx2();
-
 }  // namespace halftone::test

@@ -10,6 +10,7 @@
 #include <set>
 #include <string>
 
+#include "tests/kernels/has_avx2.h"
 #include "tests/kernels/kv/kv_page.h"
 
 namespace halftone::test {
