@@ -68,7 +68,9 @@ void bench_attention(Device& device, const KvFormat& format, const AttentionShap
               std::to_string(shape.sequences) + " x " + std::to_string(shape.context) + ", heads " +
                   std::to_string(shape.heads) + "/" + std::to_string(shape.kv_heads) + " of " +
                   std::to_string(shape.head_dim),
-              rows, timing.median, static_cast<double>(arena_bytes), 4 * seen * static_cast<double>(width)});
+              rows,
+              timing.median,
+              {static_cast<double>(arena_bytes), {4 * seen * static_cast<double>(width)}}});
 }
 
 }  // namespace halftone::bench

@@ -58,7 +58,7 @@ void bench_linear(Device& device, const WeightFormat& format, LinearShape shape,
   const int64_t most = *std::max_element(std::begin(kTokens), std::end(kTokens));
   std::vector<float> x(static_cast<size_t>(most * shape.cols), 0.5f), y(static_cast<size_t>(most * shape.rows));
   for (Activations activations : {Activations::kA16, Activations::kA8}) {
-    if (activations == Activations::kA8 && format.export_rows == nullptr) continue;
+    if (activations == Activations::kA8 && format.code_bits == 0) continue;
     for (int64_t tokens : kTokens) {
       const Timing timing = time_calls(budget, [&](int64_t i) {
         LinearCall call;
@@ -68,11 +68,11 @@ void bench_linear(Device& device, const WeightFormat& format, LinearShape shape,
         call.y = f32_tensor(y.data(), tokens, shape.rows);
         device.linear({&call, 1});
       });
-      report.add(
-          {"linear " + std::string(format.name) + (activations == Activations::kA8 ? "a8" : "a16"),
-           std::to_string(shape.rows) + " x " + std::to_string(shape.cols), tokens, timing.median,
-           static_cast<double>(weights.bytes()),
-           2.0 * static_cast<double>(shape.rows) * static_cast<double>(shape.cols) * static_cast<double>(tokens)});
+      Work work{static_cast<double>(weights.bytes())};
+      work.operations[static_cast<int>(arithmetic_of(format, activations))] =
+          2.0 * static_cast<double>(shape.rows) * static_cast<double>(shape.cols) * static_cast<double>(tokens);
+      report.add({"linear " + std::string(format.name) + (activations == Activations::kA8 ? "a8" : "a16"),
+                  std::to_string(shape.rows) + " x " + std::to_string(shape.cols), tokens, timing.median, work});
     }
   }
 }

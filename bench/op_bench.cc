@@ -15,7 +15,7 @@ namespace {
 
 constexpr const char* kUsage =
     "op_bench [--isa NAME] [--threads N] [--seconds S] [--only WORD] [--json FILE]\n"
-    "  --isa      instruction set (avx2, emulated); the best that runs here\n"
+    "  --isa      instruction set (avx512vnni, avx2, emulated); the best that runs here\n"
     "  --threads  0: one for each processor\n"
     "  --seconds  for each row of the table; 0.1\n"
     "  --only     rows whose operation is this: a weight or KV format\n"
@@ -80,7 +80,7 @@ int run(const Options& options) {
   const int threads = options.cpu.threads > 0 ? options.cpu.threads : cpu_threads();
   const std::string name = std::string(device->name()) + " " + std::string(device->kernel_name()) + ", " +
                            std::to_string(threads) + (threads == 1 ? " thread" : " threads");
-  Report report(measure_floor(threads));
+  Report report(device->measure_floor());
   report.print_head(name);
   bench_all(*device, options, report);
   if (options.json.empty() || report.write_json(options.json, name)) return 0;

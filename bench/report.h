@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "bench/floor.h"
+#include "kernels/contract/device.h"
 
 namespace halftone::bench {
 
@@ -13,13 +13,12 @@ struct Row {
   std::string shape;      // "1536 x 576"
   int64_t tokens = 0;
   double seconds = 0;
-  double bytes = 0;  // that must be read at least
-  double flops = 0;
+  Work work = {};
 };
 
 class Report {
  public:
-  explicit Report(const Floor& floor) : floor_(floor) {}
+  explicit Report(const DeviceFloor& floor) : floor_(floor) {}
 
   void print_head(const std::string& device) const;
   void add(const Row& row);
@@ -27,9 +26,9 @@ class Report {
   bool write_json(const std::string& path, const std::string& device) const;
 
  private:
-  double of_floor(const Row& row) const { return floor_.seconds(row.bytes, row.flops) / row.seconds; }
+  double of_floor(const Row& row) const { return floor_.seconds(row.work) / row.seconds; }
 
-  Floor floor_;
+  DeviceFloor floor_;
   std::vector<Row> rows_;
 };
 

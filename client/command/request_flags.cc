@@ -37,14 +37,14 @@ void RequestFlags::add_common(CLI::App& app) {
   app.add_option("--frequency-penalty", frequency_penalty, "... each time that it has them");
   app.add_option("--seed", seed, "The same seed gives the same text");
   app.add_option("--stop", stop, "End before this text; may be given several times")->expected(1)->take_all();
+  app.add_option("--stop-id", stop_ids, "End at this token id; several times")->expected(1)->take_all();
+  app.add_option("--min-tokens", min_tokens, "Tokens of the answer at least");
+  app.add_flag("--ignore-eos", ignore_eos, "Go on where the model would end");
+  app.add_option("--max-seconds", max_seconds, "End after this time with the text so far");
 }
 
 void RequestFlags::add_rest(CLI::App& app) {
-  app.add_option("--min-tokens", min_tokens, "Tokens of the answer at least");
   app.add_option("--bias", bias, "ID=VALUE is added to the logit of a token; several times")->expected(1)->take_all();
-  app.add_option("--stop-id", stop_ids, "End at this token id; several times")->expected(1)->take_all();
-  app.add_flag("--ignore-eos", ignore_eos, "Go on where the model would end");
-  app.add_option("--max-seconds", max_seconds, "End after this time with the text so far");
   app.add_option("--logprobs", logprobs, "Show each token's log-probability and the N best");
   app.add_option("--prompt-logprobs", prompt_logprobs, "The same of the prompt");
   app.add_option("--priority", priority, "Higher is sooner");

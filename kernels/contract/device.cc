@@ -1,5 +1,7 @@
 #include "kernels/contract/device.h"
 
+#include <algorithm>
+
 #include <utility>
 
 namespace halftone {
@@ -37,6 +39,13 @@ KvLayout make_kv_layout(const KvFormat& format, int64_t layers, int64_t kv_heads
   layout.layer_bytes = (layout.scales_offset + scale_bytes + 63) / 64 * 64;
   layout.page_bytes = layout.used_bytes();
   return layout;
+}
+
+double DeviceFloor::seconds(const Work& work) const {
+  if (bytes_per_second <= 0) return 0;
+  double computing = 0;
+  for (int kind = 0; kind < kArithmetics; ++kind) computing += work.operations[kind] / operations_per_second[kind];
+  return std::max(work.bytes / bytes_per_second, computing);
 }
 
 }  // namespace halftone

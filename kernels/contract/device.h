@@ -113,6 +113,23 @@ struct LogitReduction {
   std::vector<LogitCandidate> raw, edited;  // descending; equal ones by ascending id
 };
 
+// What some work has to move and compute at least.
+struct Work {
+  double bytes = 0;
+  double operations[kArithmetics] = {};  // by Arithmetic; a multiply-add counts two
+
+  double all_operations() const { return operations[0] + operations[1] + operations[2]; }
+};
+
+// What a device can do at best, measured on it.
+struct DeviceFloor {
+  double bytes_per_second = 0;                      // reading memory far larger than the caches
+  double operations_per_second[kArithmetics] = {};  // nothing but that on registers
+
+  // The least time that the work can take; 0 where nothing was measured.
+  double seconds(const Work& work) const;
+};
+
 class Device {
  public:
   virtual ~Device() = default;
@@ -126,6 +143,9 @@ class Device {
   // Bytes that linear() and attention() need beside their arguments, for steps of at most so many tokens.
   virtual size_t workspace_bytes(int64_t max_tokens, int64_t max_cols, int64_t heads, int64_t head_dim) const = 0;
   virtual void set_workspace(std::byte* data, size_t bytes) = 0;
+
+  // Takes some tenths of a second and, meanwhile, 128 MiB.
+  virtual DeviceFloor measure_floor() = 0;
 
   virtual bool supports(const WeightFormat& format) const = 0;
   virtual void embed(const EmbedCall& call) = 0;

@@ -16,6 +16,15 @@ enum class Activations : uint8_t {
 constexpr int64_t kA8Group = 64;
 constexpr float kA8Least = 0x1p-100f;  // values that are all smaller become 0
 
+// What the multiply-adds of a product are made of.
+enum class Arithmetic : uint8_t { kF32, kS8, kU4 };  // floats; int8 with int8; 4-bit codes with int8
+constexpr int kArithmetics = 3;
+
+inline Arithmetic arithmetic_of(const WeightFormat& format, Activations activations) {
+  if (format.code_bits == 0 || activations == Activations::kA16) return Arithmetic::kF32;
+  return format.code_bits == 4 ? Arithmetic::kU4 : Arithmetic::kS8;
+}
+
 // Inputs that are added up as integers before a float sees them, under a8 and a8t.
 constexpr int64_t a8_segment(const PackedShape& shape, Activations activations) {
   if (shape.group > 0 && shape.group < shape.cols) return shape.group;

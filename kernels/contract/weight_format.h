@@ -49,6 +49,7 @@ struct CpuLinear;
 
 struct WeightFormat {
   std::string_view name;        // "w4"
+  int code_bits;                // of an integer code; 0: plain numbers
   std::string_view scale_name;  // how scales are stored, for reports: "f16 per 32"; empty: none
 
   // The layout for a tensor that has no grid of its own, in groups of so many inputs; 0: the format's own choice.

@@ -22,6 +22,7 @@ struct CpuContext {
   float* thread_scratch(int thread, int64_t floats) const;
 };
 
+DeviceFloor cpu_measure_floor(const CpuContext& context);
 void cpu_linear(const CpuContext& context, std::span<const LinearCall> calls);
 int64_t cpu_rope_store(const CpuContext& context, const RopeStoreCall& call);
 void cpu_attention(const CpuContext& context, const AttentionCall& call);

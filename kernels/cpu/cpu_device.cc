@@ -55,6 +55,8 @@ class CpuDevice final : public Device {
     context_.workspace_bytes = bytes;
   }
 
+  DeviceFloor measure_floor() override { return cpu_measure_floor(context_); }
+
   bool supports(const WeightFormat& format) const override { return context_.body.kernels(format) != nullptr; }
 
   void embed(const EmbedCall& call) override {

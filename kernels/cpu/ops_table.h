@@ -3,6 +3,7 @@
 
 #include "kernels/cpu/attention_body.h"
 #include "kernels/cpu/cpu_ops.h"
+#include "kernels/cpu/floor_body.h"
 #include "kernels/cpu/ops_body.h"
 
 namespace halftone {
@@ -26,7 +27,10 @@ constexpr CpuOps ops_table() {
           .maximum = maximum<S>,
           .sum_exp = sum_exp<S>,
           .count_greater = count_greater<S>,
-          .scan_greater = scan_greater<S>};
+          .scan_greater = scan_greater<S>,
+          .read_all = read_all<S>,
+          .multiply_add = {multiply_floats<S>, multiply_integers<S, S::add_s8>, multiply_integers<S, S::add_u4>},
+          .floor_rounds = S::kTiles ? 50'000 : 1'000};
 }
 
 }  // namespace

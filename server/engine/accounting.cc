@@ -89,6 +89,7 @@ void Accounting::step(const StepPlan& plan, const StepCost& cost) {
   mode.step[phase]->Observe(seconds(cost.device_time));
   mode.flops[phase]->Increment(cost.flops);
   mode.moved_bytes[phase]->Increment(cost.bytes_moved);
+  mode.floor[phase]->Increment(cost.floor_seconds);
   mode.step_tokens->Observe(static_cast<double>(plan.tokens));
   mode.batch_size->Observe(static_cast<double>(plan.sequences.size()));
 }

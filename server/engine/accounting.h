@@ -36,7 +36,7 @@ struct StepCost {
   ModeIndex mode = 0;
   int64_t tokens = 0;
   Nanoseconds device_time = 0, wall_time = 0;
-  double flops = 0, bytes_moved = 0;
+  double flops = 0, bytes_moved = 0, floor_seconds = 0;
 };
 
 class Accounting {

@@ -259,6 +259,7 @@ void Engine::Loop::settle(const StepPlan& plan, const StepOutput& output, Nanose
   cost.device_time = output.device_time;
   cost.wall_time = now - started;
   cost.flops = output.flops;
+  cost.floor_seconds = output.floor_seconds;
   cost.bytes_moved = output.bytes_moved;
   turn_.charge(plan.mode, output.device_time);
   accounting_.step(plan, cost);

@@ -45,8 +45,9 @@ struct StepInput {
 struct StepOutput {
   std::vector<RowResult> rows;  // of all sequences, in the input's order
   Nanoseconds device_time = 0;  // of this step alone
-  double flops = 0;             // multiply-adds count two
+  double flops = 0;             // multiply-adds count two, integer ones too
   double bytes_moved = 0;       // weights, KV and activations that the step had to read or write
+  double floor_seconds = 0;     // the least that this could take on the device; 0: its floor was not measured
 };
 
 // How a mode lies in memory and what it is made of. Fixed after load().

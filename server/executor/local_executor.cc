@@ -174,11 +174,17 @@ void LocalExecutor::count_work(const StepInput& input, size_t rows, StepOutput* 
     stored += std::min(first + n, n - 1 + static_cast<double>(window));
   }
   double layers = static_cast<double>(weights.layers.size()), q = static_cast<double>(c.heads * c.head_dim);
-  output->flops = 2 * tokens * static_cast<double>(weights.body_values) +
-                  2 * static_cast<double>(rows) * static_cast<double>(weights.head_values) + 4 * layers * q * seen;
+  Work work;
+  for (int kind = 0; kind < kArithmetics; ++kind) work.operations[kind] = 2 * tokens * weights.body_products[kind];
+  work.operations[static_cast<int>(weights.head_arithmetic)] +=
+      2 * static_cast<double>(rows) * static_cast<double>(weights.head_values);
+  work.operations[static_cast<int>(Arithmetic::kF32)] += 4 * layers * q * seen;
   double kv = static_cast<double>(facts_[static_cast<size_t>(input.kv)].kv_bytes_per_token);
-  output->bytes_moved = static_cast<double>(weights.body_bytes) +
-                        (rows > 0 ? static_cast<double>(weights.head_bytes) : 0) + (stored + tokens) * kv;
+  work.bytes = static_cast<double>(weights.body_bytes) + (rows > 0 ? static_cast<double>(weights.head_bytes) : 0) +
+               (stored + tokens) * kv;
+  output->flops = work.all_operations();
+  output->bytes_moved = work.bytes;
+  output->floor_seconds = floor_.seconds(work);
 }
 
 }  // namespace halftone

@@ -21,6 +21,7 @@ struct LocalExecutorOptions {
   int64_t max_step_tokens = 512;
   int64_t logit_rows = 16;  // reduced at once
   int threads = 1;          // that pack weights
+  DeviceFloor floor = {};   // measured before; zeros: floor_seconds are 0
   std::function<void(double)> progress = {};
 };
 
@@ -74,6 +75,7 @@ class LocalExecutor final : public Executor {
   uint64_t page_bytes_ = 0;
   std::vector<ModeFacts> facts_;
   std::vector<CostModel> costs_;
+  DeviceFloor floor_;
   int64_t clamped_values_ = 0;
   const StepInput* submitted_ = nullptr;
 };

@@ -20,6 +20,7 @@ absl::StatusOr<std::unique_ptr<LocalExecutor>> LocalExecutor::create(const Model
 
 absl::Status LocalExecutor::load(const ModelSource& source, const LocalExecutorOptions& options) {
   const ModelConfig& c = decoder_.config;
+  floor_ = options.floor;
   context_ = options.max_context > 0 ? std::min(options.max_context, c.context) : c.context;
   auto weights = Weights::load(source, decoder_, options.modes, device_, options.threads, options.progress);
   if (!weights.ok()) return weights.status();

@@ -50,6 +50,7 @@ struct ModeMetrics {
   // Work.
   prometheus::Counter* flops[3] = {};        // llm_flops_total{phase}
   prometheus::Counter* moved_bytes[3] = {};  // llm_moved_bytes_total{phase}
+  prometheus::Counter* floor[3] = {};        // llm_floor_seconds_total{phase}
 };
 
 // Facts of a mode that never change; become gauges and llm_mode_info.

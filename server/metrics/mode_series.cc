@@ -80,6 +80,8 @@ void make_steps(const SeriesPlace& place, const Labels& mode, ModeMetrics& out) 
     out.moved_bytes[phase] =
         counter(place, "llm_moved_bytes_total",
                 "Bytes of weights, keys, values and activations that steps had to read or write.", labels);
+    out.floor[phase] = counter(place, "llm_floor_seconds_total",
+                               "The least time that the steps could take at the speeds measured at start-up.", labels);
   }
   out.step_tokens = histogram(place, "llm_step_tokens", "New tokens in one step.", mode, step_token_buckets());
   out.batch_size = histogram(place, "llm_batch_size", "Sequences in one step.", mode, batch_buckets());

@@ -17,7 +17,7 @@ constexpr std::string_view kRecipe = "recipe:";
 
 // Embedding and head keep 8 bits in the narrow modes: they are looked up and ranked, not averaged.
 Recipe uniform_recipe(const WeightChoice& body) {
-  const bool integers = find_weight_format(body.format)->export_rows != nullptr;
+  const bool integers = find_weight_format(body.format)->code_bits > 0;
   WeightChoice outer = integers ? WeightChoice{"w8"} : body;
   return {{{{TensorClass::kEmbedding, TensorClass::kHead}, 0, INT64_MAX, outer},
            {{TensorClass::kAttention, TensorClass::kMlp}, 0, INT64_MAX, body}}};
@@ -46,7 +46,7 @@ absl::StatusOr<Mode> parse_uniform(std::string_view id) {
   }
   absl::StatusOr<WeightChoice> choice = parse_weight_choice(rest);
   if (!choice.ok()) return unknown(id);
-  const bool integers = find_weight_format(choice->format)->export_rows != nullptr;
+  const bool integers = find_weight_format(choice->format)->code_bits > 0;
   if (integers != (a != std::string_view::npos)) return unknown(id);
   mode.weights = choice->name();
   mode.recipe = uniform_recipe(*choice);
@@ -58,7 +58,7 @@ absl::StatusOr<Mode> parse_uniform(std::string_view id) {
 std::vector<std::string> known_modes() {
   std::vector<std::string> ids;
   for (const WeightFormat* format : all_weight_formats()) {
-    const bool integers = format->export_rows != nullptr;
+    const bool integers = format->code_bits > 0;
     for (const char* activations : integers ? std::vector<const char*>{"a16", "a8"} : std::vector<const char*>{""}) {
       for (const char* kv : {"", "+kv8"}) ids.push_back(absl::StrCat(std::string(format->name), activations, kv));
     }

@@ -146,7 +146,7 @@ absl::StatusOr<WeightChoice> parse_weight_choice(std::string_view text) {
   if (known && g != std::string_view::npos) {
     known = false;
     for (int group : kGroups) {
-      if (format->export_rows == nullptr || text.substr(g + 1) != std::to_string(group)) continue;
+      if (format->code_bits == 0 || text.substr(g + 1) != std::to_string(group)) continue;
       choice.group = group;
       known = true;
     }
@@ -155,7 +155,7 @@ absl::StatusOr<WeightChoice> parse_weight_choice(std::string_view text) {
   std::string names;
   for (const WeightFormat* f : all_weight_formats()) {
     absl::StrAppend(&names, names.empty() ? "" : ", ", std::string(f->name));
-    if (f->export_rows != nullptr) {
+    if (f->code_bits > 0) {
       for (int group : kGroups) absl::StrAppend(&names, ", ", std::string(f->name), "g", group);
     }
   }

@@ -220,6 +220,7 @@ void WeightLoader::count(size_t mode, ModeWeights* out) const {
     if (std::find(packed->users.begin(), packed->users.end(), mode) == packed->users.end()) continue;
     PackedBytes size = packed->matrix.format->bytes(packed->matrix.shape);
     int64_t count = packed->matrix.shape.rows * packed->matrix.shape.cols;
+    const Arithmetic arithmetic = arithmetic_of(*packed->matrix.format, out->activations);
     (packed->users.size() == 1 ? out->own_bytes : out->shared_bytes) += size.total();
     bytes += static_cast<double>(size.total());
     values += static_cast<double>(count);
@@ -227,9 +228,11 @@ void WeightLoader::count(size_t mode, ModeWeights* out) const {
     if (&packed->matrix == out->head) {
       out->head_bytes = size.total();
       out->head_values = count;
+      out->head_arithmetic = arithmetic;
     } else if (&packed->matrix != out->embedding) {
       out->body_bytes += size.total();
       out->body_values += count;
+      out->body_products[static_cast<int>(arithmetic)] += static_cast<double>(count);
     }
   }
   for (const auto& [name, buffer] : weights_->vectors_) {

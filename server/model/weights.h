@@ -44,6 +44,8 @@ struct ModeWeights {
   uint64_t own_bytes = 0, shared_bytes = 0;  // of this mode alone; of others too
   uint64_t body_bytes = 0, head_bytes = 0;   // read in every step; read where logits are wanted
   int64_t body_values = 0, head_values = 0;
+  double body_products[kArithmetics] = {};  // of one token with the body's matrices, by Arithmetic
+  Arithmetic head_arithmetic = Arithmetic::kF32;
   double bits_per_weight = 0;  // of all matrices, scales included, a tied one once
   bool exact = true;           // every matrix holds the source's own values
 };

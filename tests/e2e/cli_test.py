@@ -292,7 +292,7 @@ class Chat(Case):
         return sum(map(int, found))
 
     def test_ctrl_c_stops_the_answer_but_not_the_chat(self):
-        chat, before = self.open("--max-tokens", "40000"), self.cancelled()
+        chat, before = self.open("--max-tokens", "40000", "--ignore-eos"), self.cancelled()
         for turn in range(2):
             start = len(chat.seen)
             chat.type("talk to me\n")

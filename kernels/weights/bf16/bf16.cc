@@ -41,6 +41,6 @@ constexpr CpuLinear kCpu{{&bf16::kAvx512Vnni, &bf16::kAvx2, &bf16::kEmulated}};
 
 }  // namespace
 
-const WeightFormat kBf16{"bf16", "", plan, plan_import, bytes, pack_rows, import_rows, unpack_rows, nullptr, &kCpu};
+const WeightFormat kBf16{"bf16", 0, "", plan, plan_import, bytes, pack_rows, import_rows, unpack_rows, nullptr, &kCpu};
 
 }  // namespace halftone

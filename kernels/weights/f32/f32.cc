@@ -40,6 +40,6 @@ constexpr CpuLinear kCpu{{&f32::kAvx512Vnni, &f32::kAvx2, &f32::kEmulated}};
 
 }  // namespace
 
-const WeightFormat kF32{"f32", "", plan, plan_import, bytes, pack_rows, import_rows, unpack_rows, nullptr, &kCpu};
+const WeightFormat kF32{"f32", 0, "", plan, plan_import, bytes, pack_rows, import_rows, unpack_rows, nullptr, &kCpu};
 
 }  // namespace halftone

@@ -162,7 +162,7 @@ constexpr CpuLinear kCpu{{&w4::kAvx512Vnni, &w4::kAvx2, &w4::kEmulated}};
 }  // namespace
 
 const WeightFormat kW4{
-    "w4", "f16 scale and minimum per group", plan, plan_import, bytes, pack_rows, import_rows, unpack_rows, export_rows,
-    &kCpu};
+    "w4",        4,    "f16 scale and minimum per group", plan, plan_import, bytes, pack_rows, import_rows, unpack_rows,
+    export_rows, &kCpu};
 
 }  // namespace halftone

@@ -1,0 +1,58 @@
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <vector>
+
+#include "kernels/cpu/cpu_context.h"
+
+namespace halftone {
+namespace {
+
+constexpr int64_t kFloats = 32 << 20;  // 128 MiB
+constexpr int64_t kPieces = 64;
+constexpr int kRepeats = 5;
+
+// The best of some times: what was possible at all.
+template <typename Run>
+double best_seconds(Run run) {
+  using Clock = std::chrono::steady_clock;
+  double best = 1e9;
+  run();
+  for (int i = 0; i < kRepeats; ++i) {
+    const Clock::time_point begin = Clock::now();
+    run();
+    best = std::min(best, std::chrono::duration<double>(Clock::now() - begin).count());
+  }
+  return best;
+}
+
+}  // namespace
+
+DeviceFloor cpu_measure_floor(const CpuContext& context) {
+  const CpuOps& ops = context.ops();
+  std::atomic<float> keep{0};  // what the loops return must go somewhere
+  DeviceFloor floor;
+  {
+    const std::vector<float> memory(kFloats, 1.0f);
+    auto read = [&](int64_t piece, int) {
+      keep = ops.read_all(memory.data() + piece * (kFloats / kPieces), kFloats / kPieces);
+    };
+    floor.bytes_per_second = kFloats * sizeof(float) / best_seconds([&] { context.pool.run(kPieces, read); });
+  }
+  for (int kind = 0; kind < kArithmetics; ++kind) {
+    std::atomic<int64_t> multiply_adds{0};
+    auto multiply = [&](int64_t, int) {
+      int64_t done = 0;
+      keep = ops.multiply_add[kind](ops.floor_rounds, &done);
+      multiply_adds += done;
+    };
+    const double seconds = best_seconds([&] {
+      multiply_adds = 0;
+      context.pool.run(4 * context.pool.threads(), multiply);
+    });
+    floor.operations_per_second[kind] = 2 * static_cast<double>(multiply_adds) / seconds;
+  }
+  return floor;
+}
+
+}  // namespace halftone
