@@ -36,22 +36,22 @@ float multiply_floats(int64_t rounds, int64_t* multiply_adds) {
 
 // kAdd: S::add_u4 or S::add_s8. The codes stay in registers, each sum's activations come from the first-level cache. No
 // two products are the same, or the compiler would make one of them.
-template <class S, auto kAdd>
+template <class S, auto kAdd, int kSums>
 float multiply_integers(int64_t rounds, int64_t* multiply_adds) {
-  int8_t x[kFloorSums][64];
-  for (int i = 0; i < kFloorSums * 64; ++i) x[i / 64][i % 64] = static_cast<int8_t>((rounds + i * 7) % 5 - 2);
+  int8_t x[kSums][64];
+  for (int i = 0; i < kSums * 64; ++i) x[i / 64][i % 64] = static_cast<int8_t>((rounds + i * 7) % 5 - 2);
   int8_t lanes[S::kLanes * 4];
   for (int i = 0; i < S::kLanes * 4; ++i) lanes[i] = static_cast<int8_t>((rounds + i * 3) % 11);
-  typename S::I sums[kFloorSums];
-  for (int j = 0; j < kFloorSums; ++j) sums[j] = S::broadcast_int(j);
+  typename S::I sums[kSums];
+  for (int j = 0; j < kSums; ++j) sums[j] = S::broadcast_int(j);
   const typename S::I codes = S::load_i32(lanes);
   for (int64_t i = 0; i < rounds; ++i) {
 #pragma GCC unroll 8
-    for (int j = 0; j < kFloorSums; ++j) sums[j] = kAdd(sums[j], codes, x[j] + (i & 15) * 4);
+    for (int j = 0; j < kSums; ++j) sums[j] = kAdd(sums[j], codes, x[j] + (i & 15) * 4);
   }
-  *multiply_adds = rounds * kFloorSums * S::kLanes * 4;
+  *multiply_adds = rounds * kSums * S::kLanes * 4;
   typename S::I all = S::zero_int();
-  for (int j = 0; j < kFloorSums; ++j) all = S::add_int(all, sums[j]);
+  for (int j = 0; j < kSums; ++j) all = S::add_int(all, sums[j]);
   return static_cast<float>(S::reduce_add_int(all));
 }
 

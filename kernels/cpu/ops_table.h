@@ -29,7 +29,7 @@ constexpr CpuOps ops_table() {
           .count_greater = count_greater<S>,
           .scan_greater = scan_greater<S>,
           .read_all = read_all<S>,
-          .multiply_add = {multiply_floats<S>, multiply_integers<S, S::add_s8>, multiply_integers<S, S::add_u4>},
+          .multiply_add = {multiply_floats<S>, multiply_integers<S, S::add_s8, 6>, multiply_integers<S, S::add_u4, 4>},
           .floor_rounds = S::kTiles ? 50'000 : 1'000};
 }
 
