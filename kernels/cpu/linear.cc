@@ -75,7 +75,7 @@ class Item {
   int64_t panel_floats() const { return call_.x.cols * kRowBlock; }
 
   Factor factor(const PackedMatrix& m, float* panels) const {
-    Factor made{&m, integer_segment(context_, m, call_.activations), nullptr};
+    Factor made{&m, integer_segment(m, call_.activations), nullptr};
     if (made.segment > 0 || call_.x.rows <= kDirectTokens) return made;
     const CpuLinearKernels& kernels = context_.kernels(*m.format);
     for (int64_t b = 0; b < blocks_; ++b) kernels.unpack_panel(m, first_ + b, panels + b * panel_floats());

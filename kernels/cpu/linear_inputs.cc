@@ -17,17 +17,17 @@ int64_t aligned(int64_t bytes) { return (bytes + kAlign - 1) / kAlign * kAlign; 
 
 }  // namespace
 
-int64_t integer_segment(const CpuContext& context, const PackedMatrix& matrix, Activations activations) {
-  bool integers = activations != Activations::kA16 && context.kernels(*matrix.format).direct_a8 != nullptr;
-  return integers ? a8_segment(matrix.shape, activations) : 0;
+int64_t integer_segment(const PackedMatrix& matrix, Activations activations) {
+  bool floats = arithmetic_of(*matrix.format, activations) == Arithmetic::kF32;
+  return floats ? 0 : a8_segment(matrix.shape, activations);
 }
 
 LinearInputs::LinearInputs(const CpuContext& context, std::span<const LinearCall> calls, int64_t scratch_floats)
     : one_scale_(calls[0].activations == Activations::kA8Token), x_(calls[0].x) {
   for (const LinearCall& call : calls) {
-    want(integer_segment(context, *call.weights, call.activations));
+    want(integer_segment(*call.weights, call.activations));
     if (call.epilogue.swiglu_up != nullptr) {
-      want(integer_segment(context, *call.epilogue.swiglu_up, call.activations));
+      want(integer_segment(*call.epilogue.swiglu_up, call.activations));
     }
   }
   if (cuts_ == 0 && calls[0].rms_weight == nullptr) return;

@@ -7,7 +7,7 @@
 namespace halftone {
 
 // 0: this matrix is multiplied with floats.
-int64_t integer_segment(const CpuContext& context, const PackedMatrix& matrix, Activations activations);
+int64_t integer_segment(const PackedMatrix& matrix, Activations activations);
 
 class LinearInputs {
  public:

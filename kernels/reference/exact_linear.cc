@@ -30,7 +30,61 @@ Inputs inputs_of(const LinearCall& call) {
   return inputs;
 }
 
-std::vector<Bounded> multiply(const PackedMatrix& matrix, const Inputs& inputs, int64_t tokens) {
+// How far an input of a segment may be moved by its rounding to int8, of one token.
+std::vector<double> rounding_of(const double* x, int64_t cols, int64_t segment, bool one_scale) {
+  std::vector<double> moved;
+  for (int64_t first = 0; first < cols; first += segment) {
+    const int64_t end = std::min(first + segment, cols);
+    double amax = 0;
+    for (int64_t c = one_scale ? 0 : first; c < (one_scale ? cols : end); ++c) amax = std::max(amax, std::fabs(x[c]));
+    for (int64_t c = first; c < end; ++c) moved.push_back(amax / 127 * (0.5 + 1e-4) + kA8Least);
+  }
+  return moved;
+}
+
+// Codes and minimums are added up apart: |scale * (q - zero)| + |minimum| takes the weight's place in the roundings.
+std::vector<double> magnitudes(const PackedMatrix& matrix, int64_t row) {
+  AffineGroupsBuffer buffer;
+  matrix.format->export_rows(matrix, row, 1, &buffer);
+  const AffineGroups& w = buffer.view;
+  std::vector<double> out;
+  for (size_t c = 0; c < w.codes.size(); ++c) {
+    const size_t g = c / static_cast<size_t>(w.grid.group);
+    const double product = static_cast<double>(w.scale[g]) * w.codes[c], minimum = w.minimum[g];
+    const bool apart = w.grid.offset == AffineGrid::Offset::kMinimum;
+    out.push_back(apart ? std::fabs(product) + std::fabs(minimum) : std::fabs(product + minimum));
+  }
+  return out;
+}
+
+std::vector<Bounded> multiply_rounded(const PackedMatrix& matrix, const Inputs& inputs, int64_t tokens,
+                                      Activations activations) {
+  const int64_t rows = matrix.shape.rows, cols = matrix.shape.cols, segment = a8_segment(matrix.shape, activations);
+  const double roundings = static_cast<double>((cols + segment - 1) / segment) * 2 + 8;
+  std::vector<Bounded> out(static_cast<size_t>(tokens * rows));
+  std::vector<float> weights(static_cast<size_t>(cols));
+  for (int64_t t = 0; t < tokens; ++t) {
+    const double* x = &inputs.values[static_cast<size_t>(t * cols)];
+    const std::vector<double> moved = rounding_of(x, cols, segment, activations == Activations::kA8Token);
+    for (int64_t r = 0; r < rows; ++r) {
+      matrix.format->unpack_rows(matrix, r, 1, weights.data());
+      const std::vector<double> sizes = magnitudes(matrix, r);
+      Bounded& y = out[static_cast<size_t>(t * rows + r)];
+      for (size_t c = 0; c < weights.size(); ++c) {
+        y.value += weights[c] * x[c];
+        const double error = moved[c] + inputs.error * std::fabs(x[c]);
+        y.bound += std::fabs(weights[c]) * error + roundings * kU * sizes[c] * (std::fabs(x[c]) + error);
+      }
+    }
+  }
+  return out;
+}
+
+std::vector<Bounded> multiply(const PackedMatrix& matrix, const Inputs& inputs, int64_t tokens,
+                              Activations activations) {
+  if (arithmetic_of(*matrix.format, activations) != Arithmetic::kF32) {
+    return multiply_rounded(matrix, inputs, tokens, activations);
+  }
   const int64_t rows = matrix.shape.rows, cols = matrix.shape.cols;
   HALFTONE_CHECK(static_cast<int64_t>(inputs.values.size()) == tokens * cols);
   std::vector<Bounded> out(static_cast<size_t>(tokens * rows));
@@ -71,8 +125,8 @@ std::vector<Bounded> exact_linear(const LinearCall& call) {
   const Inputs inputs = inputs_of(call);
   const Epilogue& epilogue = call.epilogue;
   const int64_t tokens = call.x.rows, rows = call.weights->shape.rows;
-  std::vector<Bounded> out = multiply(*call.weights, inputs, tokens), up;
-  if (epilogue.swiglu_up != nullptr) up = multiply(*epilogue.swiglu_up, inputs, tokens);
+  std::vector<Bounded> out = multiply(*call.weights, inputs, tokens, call.activations), up;
+  if (epilogue.swiglu_up != nullptr) up = multiply(*epilogue.swiglu_up, inputs, tokens, call.activations);
   for (int64_t t = 0; t < tokens; ++t) {
     for (int64_t r = 0; r < rows; ++r) {
       const size_t i = static_cast<size_t>(t * rows + r);

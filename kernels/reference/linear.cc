@@ -76,7 +76,7 @@ void multiply(const PackedMatrix& matrix, const Tensor& x, Activations activatio
   const int64_t rows = matrix.shape.rows, cols = matrix.shape.cols;
   HALFTONE_CHECK(x.cols == cols);
   out.resize(static_cast<size_t>(x.rows * rows));
-  if (activations != Activations::kA16 && matrix.format->export_rows != nullptr) {
+  if (arithmetic_of(*matrix.format, activations) != Arithmetic::kF32) {
     return multiply_integers(matrix, x, activations, out);
   }
   std::vector<float> weights(static_cast<size_t>(cols));
