@@ -49,7 +49,7 @@ struct CpuLinear;
 
 struct WeightFormat {
   std::string_view name;        // "w4"
-  int code_bits;                // of an integer code; 0: plain numbers
+  int code_bits;                // of the integer codes that a8 products are made of; 0: floats only
   std::string_view scale_name;  // how scales are stored, for reports: "f16 per 32"; empty: none
 
   // The layout for a tensor that has no grid of its own, in groups of so many inputs; 0: the format's own choice.

@@ -57,7 +57,10 @@ class CpuDevice final : public Device {
 
   DeviceFloor measure_floor() override { return cpu_measure_floor(context_); }
 
-  bool supports(const WeightFormat& format) const override { return context_.body.kernels(format) != nullptr; }
+  bool supports(const WeightFormat& format) const override {
+    const CpuLinearKernels* kernels = context_.body.kernels(format);
+    return kernels != nullptr && (kernels->direct_a8 != nullptr || format.code_bits == 0);
+  }
 
   void embed(const EmbedCall& call) override {
     for (size_t t = 0; t < call.tokens.size(); ++t) {
