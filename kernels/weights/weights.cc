@@ -8,7 +8,9 @@
 namespace halftone {
 
 std::span<const WeightFormat* const> all_weight_formats() {
-  static constexpr const WeightFormat* kFormats[] = {&kF32, &kBf16, &kW8, &kW4};
+  static constexpr const WeightFormat* kFormats[] = {
+      &kF32, &kBf16, &kW8, &kW4,  // in the order in which they are shown
+  };
   return kFormats;
 }
 
