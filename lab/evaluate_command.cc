@@ -6,7 +6,6 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -21,9 +20,17 @@ namespace {
 constexpr const char* kReference = "f32";  // holds the source's own values, whatever they are
 
 absl::StatusOr<std::string> read_text(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::string text{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
-  if (!in || in.bad()) return absl::NotFoundError(absl::StrCat("--text ", path, " can't be read"));
+  std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"), std::fclose);
+  std::string text;
+  char block[1 << 16];
+  while (file != nullptr) {
+    const size_t count = std::fread(block, 1, sizeof(block), file.get());
+    text.append(block, count);
+    if (count == 0) break;
+  }
+  if (file == nullptr || std::ferror(file.get()) != 0) {
+    return absl::NotFoundError(absl::StrCat("--text ", path, " can't be read"));
+  }
   return text;
 }
 

@@ -15,7 +15,9 @@ constexpr double kLeastDecade = -5, kMostDecade = 1;  // of KL: powers of ten
 constexpr double kLimits[] = {0.0015, 0.011, 0.035, 0.1, 0.3};
 
 std::string escaped(const std::string& text) {
-  return absl::StrReplaceAll(text, {{"&", "&amp;"}, {"<", "&lt;"}, {">", "&gt;"}, {"\"", "&quot;"}});
+  std::string plain = text;
+  for (char& c : plain) c = c >= 0 && c < ' ' ? ' ' : c;  // XML has no control characters
+  return absl::StrReplaceAll(plain, {{"&", "&amp;"}, {"<", "&lt;"}, {">", "&gt;"}, {"\"", "&quot;"}});
 }
 
 double y_of(double kl) {

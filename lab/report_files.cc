@@ -1,3 +1,4 @@
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
@@ -53,7 +54,8 @@ std::string csv_text(const std::string& text) {
 // A value of a JSON object as a cell: lists with spaces between their values.
 std::string csv_cell(const Json& value) {
   if (value.is_string()) return csv_text(value.get<std::string>());
-  if (!value.is_array()) return value.is_null() ? "" : value.dump();
+  if (value.is_number_float() && !std::isfinite(value.get<double>())) return "";
+  if (!value.is_array()) return value.dump();
   std::vector<std::string> parts;
   for (const Json& item : value) parts.push_back(csv_cell(item));
   return absl::StrJoin(parts, " ");
