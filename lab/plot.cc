@@ -10,7 +10,7 @@
 namespace halftone {
 namespace {
 
-constexpr double kWidth = 760, kHeight = 480, kLeft = 80, kRight = 130, kTop = 48, kBottom = 56;
+constexpr double kWidth = 760, kHeight = 480, kLeft = 80, kRight = 130, kTop = 48, kBottom = 56, kNameHeight = 12;
 constexpr double kLeastDecade = -5, kMostDecade = 1;  // of KL: powers of ten
 constexpr double kLimits[] = {0.0015, 0.011, 0.035, 0.1, 0.3};
 
@@ -63,8 +63,29 @@ void axes(std::string* out, const BitsAxis& axis) {
   }
   line(out, kLeft, bottom, right, bottom, "stroke=\"#000\"");
   line(out, kLeft, kTop, kLeft, bottom, "stroke=\"#000\"");
-  text(out, (kLeft + right) / 2, kHeight - 14, "middle", "bits per weight");
+  text(out, (kLeft + right) / 2, kHeight - 14, "middle",
+       "bits per weight (hollow: as many as the source has, or more)");
   text(out, kLeft, kTop - 12, "start", "mean KL(reference || mode), nats");
+}
+
+// Names stand right of their points; where two would touch, the one of the larger divergence moves up.
+void points(std::string* out, const BitsAxis& axis, std::vector<ReportedMode> modes) {
+  std::sort(modes.begin(), modes.end(), [](const ReportedMode& a, const ReportedMode& b) {
+    return std::pair(a.bits_per_weight, y_of(b.quality.kl_mean)) <
+           std::pair(b.bits_per_weight, y_of(a.quality.kl_mean));
+  });
+  double last_bits = -1, last_y = 0;
+  for (const ReportedMode& m : modes) {
+    const double x = axis.x(m.bits_per_weight), y = y_of(m.quality.kl_mean);
+    absl::StrAppendFormat(out, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"4\" stroke=\"#06c\" fill=\"%s\">", x, y,
+                          m.label.empty() ? "#06c" : "#fff");
+    absl::StrAppendFormat(out, "<title>%s: %.3f bits, KL %.3g</title></circle>\n", escaped(m.id), m.bits_per_weight,
+                          m.quality.kl_mean);
+    const bool touches = m.bits_per_weight == last_bits && y > last_y - kNameHeight;
+    last_y = touches ? last_y - kNameHeight : y;
+    last_bits = m.bits_per_weight;
+    text(out, x + 8, last_y + 4, "start", m.id);
+  }
 }
 
 }  // namespace
@@ -80,14 +101,7 @@ std::string plot_svg(const Report& report) {
        absl::StrFormat("%s, %s: %d windows of %d tokens of %s", report.model, report.protocol, report.windows,
                        report.window_tokens, report.text_name));
   axes(&out, axis);
-  for (const ReportedMode& m : report.modes) {
-    const double x = axis.x(m.bits_per_weight), y = y_of(m.quality.kl_mean);
-    absl::StrAppendFormat(
-        &out, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"4\" fill=\"%s\"><title>%s: %.3f bits, KL %.3g</title>", x, y,
-        m.label.empty() ? "#06c" : "#fff\" stroke=\"#06c", escaped(m.id), m.bits_per_weight, m.quality.kl_mean);
-    absl::StrAppend(&out, "</circle>\n");
-    text(&out, x + 7, y + 4, "start", m.id);
-  }
+  points(&out, axis, report.modes);
   return out + "</svg>\n";
 }
 

@@ -68,5 +68,21 @@ TEST(Plot, MoreBitsLieFurtherRightAndMoreDivergenceHigher) {
   EXPECT_LT(place(svg, "w2").second, place(svg, "w4a16").second) << "infinity at its upper end";
 }
 
+TEST(Plot, NamesOfNeighboursDoNotTouch) {
+  Report report = sample();
+  report.modes = {point("aaa", 4, 0.0035), point("bbb", 4, 0.0027), point("ccc", 4, 0.0028), point("ddd", 16, 0.0028)};
+  const std::string svg = plot_svg(report);
+  auto name = [&](const std::string& id) {
+    const std::regex pattern("y=\"([0-9.]+)\" text-anchor=\"start\">" + id + "<");
+    std::smatch found;
+    EXPECT_TRUE(std::regex_search(svg, found, pattern)) << id;
+    return found.empty() ? 0 : std::stod(found[1]);
+  };
+  EXPECT_GE(name("bbb") - name("ccc"), 11.9);
+  EXPECT_GE(name("ccc") - name("aaa"), 11.9);
+  EXPECT_NEAR(name("bbb"), place(svg, "bbb").second + 4, 0.11);
+  EXPECT_NEAR(name("ddd"), place(svg, "ddd").second + 4, 0.11) << "elsewhere on the axis of bits";
+}
+
 }  // namespace
 }  // namespace halftone
