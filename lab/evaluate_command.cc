@@ -3,7 +3,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 
@@ -40,6 +42,22 @@ absl::Status write_file(const std::string& path, const std::string& content) {
   out << content;
   out.close();
   return out ? absl::OkStatus() : absl::UnavailableError(absl::StrCat(path, " can't be written"));
+}
+
+// What can't be written is said before minutes of work, as far as the system knows it then.
+absl::Status check_outputs(const EvaluateFlags& flags) {
+  for (const std::string& path : {flags.json, flags.csv, flags.svg}) {
+    if (path.empty()) continue;
+    const std::string folder = std::filesystem::path(path).parent_path().string();
+    if (access(folder.empty() ? "." : folder.c_str(), W_OK) != 0) {
+      return absl::UnavailableError(absl::StrCat(path, " can't be written: ", std::strerror(errno)));
+    }
+  }
+  if (flags.cards.empty()) return absl::OkStatus();
+  std::error_code error;
+  std::filesystem::create_directories(flags.cards, error);
+  if (!error && access(flags.cards.c_str(), W_OK) == 0) return absl::OkStatus();
+  return absl::UnavailableError(absl::StrCat("--cards ", flags.cards, " is no directory that can be written"));
 }
 
 // One line on a terminal, nothing in a file.
@@ -106,6 +124,7 @@ absl::StatusOr<std::vector<Mode>> wanted_modes(const std::string& list) {
 absl::StatusOr<Report> make_report(const EvaluateFlags& flags) {
   absl::StatusOr<std::vector<Mode>> wanted = wanted_modes(flags.modes);
   if (!wanted.ok()) return wanted.status();
+  if (absl::Status status = check_outputs(flags); !status.ok()) return status;
   absl::StatusOr<ModelSource> source = open_model(flags.model);
   if (!source.ok()) return source.status();
   absl::StatusOr<Decoder> decoder = describe_decoder(*source);
@@ -138,9 +157,6 @@ absl::Status write_report(const Report& report, const EvaluateFlags& flags) {
   if (status.ok()) status = write_file(flags.csv, report_csv(report));
   if (status.ok()) status = write_file(flags.svg, plot_svg(report));
   if (!status.ok() || flags.cards.empty()) return status;
-  std::error_code error;
-  std::filesystem::create_directories(flags.cards, error);
-  if (error) return absl::UnavailableError(absl::StrCat("--cards ", flags.cards, ": ", error.message()));
   for (const ReportedMode& mode : report.modes) {
     status = write_quality_card(report_card(report, mode), flags.cards);
     if (!status.ok()) return status;

@@ -26,7 +26,7 @@ struct EvaluateFlags {
 // "all" or a list: the modes to compare. With "all", every known one but the reference.
 absl::StatusOr<std::vector<Mode>> wanted_modes(const std::string& list);
 
-// Everything up to the report. Errors name the flag or the file.
+// Everything up to the report; makes the directory for cards. Errors name the flag or the file.
 absl::StatusOr<Report> make_report(const EvaluateFlags& flags);
 // The files that the flags ask for.
 absl::Status write_report(const Report& report, const EvaluateFlags& flags);

@@ -138,11 +138,27 @@ TEST(EvaluateCommand, MistakesAreNamed) {
   EXPECT_THAT(refusal([](Files* f) { f->flags.windows.windows = 99999; }), HasSubstr("wanted are 99999"));
   EXPECT_THAT(refusal([](Files* f) { f->flags.windows.window_tokens = 600; }), HasSubstr("context is 512"));
   EXPECT_THAT(refusal([](Files* f) { f->flags.isa = "z80"; }), HasSubstr("z80"));
+}
+
+TEST(EvaluateCommand, WhatCannotBeWrittenIsSaidBeforeTheWork) {
+  auto refusal = [](std::string EvaluateFlags::*flag, const std::string& path) {
+    Files files;
+    files.flags.*flag = path.empty() ? files.flags.model : path;
+    files.flags.model += ".gone";  // what would be said next
+    return std::string(make_report(files.flags).status().message());
+  };
+  for (auto flag : {&EvaluateFlags::json, &EvaluateFlags::csv, &EvaluateFlags::svg}) {
+    EXPECT_THAT(refusal(flag, "/no/such/directory/out"), HasSubstr("/no/such/directory/out can't be written"));
+  }
+  EXPECT_THAT(refusal(&EvaluateFlags::cards, ""), HasSubstr("--cards")) << "a file is no directory";
+}
+
+TEST(EvaluateCommand, WhatCannotBeWrittenInTheEndIsSaidToo) {
   Files files;
   const absl::StatusOr<Report> report = make_report(files.flags);
   ASSERT_TRUE(report.ok()) << report.status();
-  files.flags.csv = "/no/such/directory/out.csv";
-  EXPECT_THAT(std::string(write_report(*report, files.flags).message()), HasSubstr("/no/such/directory/out.csv"));
+  std::filesystem::create_directory(files.flags.csv);
+  EXPECT_THAT(std::string(write_report(*report, files.flags).message()), HasSubstr("out.csv can't be written"));
 }
 
 TEST(EvaluateCommand, TheBinaryPrintsATableAndItsExitStatusSaysHowItWent) {

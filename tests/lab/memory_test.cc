@@ -35,6 +35,8 @@ void counted_delete(void* data) noexcept {
 
 void* operator new(size_t bytes) { return counted_new(bytes); }
 void* operator new[](size_t bytes) { return counted_new(bytes); }
+void* operator new(size_t bytes, const std::nothrow_t&) noexcept { return counted_new(bytes); }
+void* operator new[](size_t bytes, const std::nothrow_t&) noexcept { return counted_new(bytes); }
 void operator delete(void* data) noexcept { counted_delete(data); }
 void operator delete[](void* data) noexcept { counted_delete(data); }
 void operator delete(void* data, size_t) noexcept { counted_delete(data); }
