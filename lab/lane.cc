@@ -1,0 +1,64 @@
+#include "lab/lane.h"
+
+#include <algorithm>
+#include <array>
+#include <numeric>
+
+#include "absl/strings/str_cat.h"
+#include "kernels/contract/check.h"
+#include "kernels/kv/kv.h"
+
+namespace halftone {
+
+absl::StatusOr<std::unique_ptr<Lane>> Lane::create(const LaneModel& model, const LaneOptions& options) {
+  HALFTONE_CHECK(options.step_tokens % kLaneRows == 0 && options.step_tokens <= model.max_tokens);
+  std::unique_ptr<Lane> lane(new Lane(options));
+  auto transformer =
+      Transformer::create(model.source, model.decoder, model.device, model.window_tokens, model.max_tokens, kLaneRows);
+  if (!transformer.ok()) return transformer.status();
+  lane->transformer_ = *std::move(transformer);
+
+  const ModelConfig& c = model.decoder.config;
+  const KvFormat* format = find_kv_format(options.kv);
+  HALFTONE_CHECK(format != nullptr);
+  lane->layout_ = make_kv_layout(*format, static_cast<int64_t>(options.weights->layers.size()), c.kv_heads, c.head_dim,
+                                 format->default_page_tokens);
+  const int64_t tokens = lane->layout_.page_tokens, pages = (model.window_tokens + tokens - 1) / tokens;
+  const size_t bytes = static_cast<size_t>(pages) * lane->layout_.page_bytes;
+  lane->arena_ = model.device.allocate(bytes, {"shared", MemoryCategory::kKvCache});
+  if (!lane->arena_) return absl::ResourceExhaustedError(absl::StrCat("no memory for ", bytes, " bytes of KV pages"));
+  lane->pages_.resize(static_cast<size_t>(pages));
+  std::iota(lane->pages_.begin(), lane->pages_.end(), 0);
+  if (options.pages_backwards) std::reverse(lane->pages_.begin(), lane->pages_.end());
+  return lane;
+}
+
+void Lane::begin(std::span<const int32_t> window) {
+  window_ = window;
+  begin_ = end_ = 0;
+}
+
+void Lane::step() {
+  begin_ = end_;
+  end_ = std::min(begin_ + options_.step_tokens, static_cast<int64_t>(window_.size()));
+  HALFTONE_CHECK(end_ > begin_);
+  const int64_t count = end_ - begin_;
+  if (options_.before_step) options_.before_step(begin_, {layout_, arena_.data(), pages_});
+  const AttentionSequence sequence{0, count, begin_, pages_};
+  clamped_ += transformer_->forward(*options_.weights,
+                                    {window_.subspan(static_cast<size_t>(begin_), static_cast<size_t>(count)),
+                                     {&sequence, 1},
+                                     &layout_,
+                                     arena_.data()});
+}
+
+Tensor Lane::logits(int64_t first, int64_t count) {
+  HALFTONE_CHECK(count <= kLaneRows && first >= begin_);
+  while (end_ < first + count) step();
+  HALFTONE_CHECK(first >= begin_);
+  std::array<int64_t, kLaneRows> tokens;
+  std::iota(tokens.begin(), tokens.end(), first - begin_);
+  return transformer_->logits(*options_.weights, std::span(tokens).first(static_cast<size_t>(count)));
+}
+
+}  // namespace halftone
