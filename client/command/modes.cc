@@ -10,8 +10,8 @@ namespace halftone {
 namespace {
 
 constexpr const char* kLegend =
-    "  TTFT, TPOT: means since the server began. tok/s: generated tokens per second of the device's time. waited: for "
-    "steps of\n  other modes. -: not measured yet\n";
+    "  TTFT, TPOT: means since the server began; tok/s: generated tokens per second of the device's time\n"
+    "  waited: streams of the mode for steps of other modes; KL, PPL, top-1: quality cards (--json: how measured)\n";
 
 std::string as_json(const v1::ServerInfo& info) {
   const auto all = nlohmann::ordered_json::parse(to_json_line(info));

@@ -59,6 +59,29 @@ void fill_served(const ModeTotals& totals, v1::Served* out) {
   out->set_interference_seconds(totals.interference_seconds);
 }
 
+void fill_quality(const QualityCard& card, v1::Quality* out) {
+  out->set_reference(card.reference);
+  out->set_text(card.text_name);
+  out->set_text_sha256(card.text_sha256);
+  out->set_protocol(card.protocol);
+  out->set_windows(static_cast<uint64_t>(card.windows));
+  out->set_window_tokens(static_cast<uint64_t>(card.window_tokens));
+  out->set_scored_positions(static_cast<uint64_t>(card.scored_positions));
+  out->set_bos(card.bos);
+  out->set_perplexity(card.perplexity);
+  out->set_perplexity_standard_error(card.perplexity_standard_error);
+  out->set_reference_perplexity(card.reference_perplexity);
+  out->set_kl_mean(card.kl_mean);
+  out->set_kl_standard_error(card.kl_standard_error);
+  out->set_kl_median(card.kl_median);
+  out->set_kl_p99(card.kl_p99);
+  out->set_kl_max(card.kl_max);
+  out->set_top1(card.top1);
+  out->set_label(card.label);
+  out->set_machine(card.machine);
+  out->set_commit(card.commit);
+}
+
 void fill_load(const EngineLoad& load, v1::Load* out) {
   out->set_running(load.running);
   out->set_waiting(load.waiting);
@@ -94,6 +117,7 @@ v1::ServerInfo server_info(const ServiceContext& context) {
     v1::Mode* wire = out.add_modes();
     fill_mode(rules.modes[i], facts.pages, wire);
     fill_served(context.metrics.totals(static_cast<int>(i)), wire->mutable_served());
+    if (i < facts.quality.size() && facts.quality[i]) fill_quality(*facts.quality[i], wire->mutable_quality());
   }
   fill_load(context.engine.load(), out.mutable_load());
   return out;
