@@ -40,6 +40,7 @@ std::vector<std::string> row(const ModeAnswer& first, const ModeAnswer& answer) 
           or_dash(tokens_per_second(receipt)),
           mib(answer.mode.own_bytes()),
           mib(answer.mode.shared_bytes()),
+          absl::StrCat(answer.mode.kv_bytes_per_token()),
           mib(receipt.peak_kv_bytes()),
           v1::Finish::Reason_Name(answer.reason)};
 }
@@ -97,8 +98,8 @@ std::string difference_line(const ModeAnswer& first, const ModeAnswer& other) {
 
 std::string comparison_table(absl::Span<const ModeAnswer> answers) {
   Table table;
-  table.add({"mode", "tokens", "differs at", "TTFT", "TPOT", "tok/s", "own", "shared", "KV used", "ended by"});
-  table.add({"", "", "token", "ms", "ms", "", "MiB", "MiB", "MiB", ""});
+  table.add({"mode", "tokens", "differs at", "TTFT", "TPOT", "tok/s", "own", "shared", "KV B/", "KV used", "ended by"});
+  table.add({"", "", "token", "ms", "ms", "", "MiB", "MiB", "token", "MiB", ""});
   for (const ModeAnswer& answer : answers) table.add(row(answers.front(), answer));
   return table.text();
 }

@@ -52,14 +52,16 @@ TEST(ComparisonTable, HasTimesAndBytesOfEachMode) {
   other.receipt.set_tpot_seconds(0.02);
   other.receipt.set_peak_kv_bytes(3 << 20);
   other.mode.set_own_bytes(5 << 20);
+  other.mode.set_kv_bytes_per_token(11880);
   other.mode.set_shared_bytes(7 << 20);
   const ModeAnswer answers[] = {first, other};
   std::istringstream lines(comparison_table(answers));
   std::string line;
   for (int i = 0; i < 4; ++i) std::getline(lines, line);
   std::istringstream cells(line);
-  EXPECT_THAT((std::vector<std::string>{std::istream_iterator<std::string>(cells), {}}),
-              testing::ElementsAre("w4a8+kv8", "4", "2", "12.5", "20.0", "50.0", "5.00", "7.00", "3.00", "STOP"));
+  EXPECT_THAT(
+      (std::vector<std::string>{std::istream_iterator<std::string>(cells), {}}),
+      testing::ElementsAre("w4a8+kv8", "4", "2", "12.5", "20.0", "50.0", "5.00", "7.00", "11880", "3.00", "STOP"));
 }
 
 TEST(ComparisonJson, HasIdsDifferencesAndAnyBytes) {
