@@ -60,7 +60,7 @@ TEST(ServedByAMode, IsWhatThePageSays) {
   std::vector<std::thread> threads;
   for (int i = 0; i < 6; ++i) {
     threads.emplace_back([&server, i] {
-      auto request = text_request("the one that they have " + std::to_string(i), 60);
+      auto request = text_request("the one that they have " + std::to_string(i), static_cast<uint32_t>(10 + 25 * i));
       request.set_mode(i % 2 == 0 ? "w4a16" : "w4a16+kv8");
       EXPECT_TRUE(server.client().generate(request).ok());
     });
