@@ -34,7 +34,9 @@ std::vector<std::string> row(const ModeAnswer& first, const ModeAnswer& answer) 
   const v1::Receipt& receipt = answer.receipt;
   return {answer.mode.id(),
           absl::StrCat(answer.tokens.size()),
-          difference ? absl::StrCat(*difference) : "same",
+          &answer == &first ? "-"
+          : difference      ? absl::StrCat(*difference)
+                            : "same",
           short_number(receipt.ttft_seconds() * 1e3),
           or_dash(receipt.tpot_seconds() * 1e3),
           or_dash(tokens_per_second(receipt)),

@@ -7,7 +7,8 @@
 
 namespace halftone {
 
-// A row for each mode, at most 120 columns wide for ids of at most 17 letters. A dash: nothing was measured yet.
+// A row for each mode, at most 120 columns wide for ids of at most 15 letters. A dash: nothing was measured yet.
+// Under it what has to be known to read a mode's quality, by the letter behind its KL.
 std::string mode_table(const v1::ServerInfo& info);
 
 }  // namespace halftone

@@ -51,7 +51,8 @@ std::vector<std::string> cells_of(const std::string& line) {
 
 TEST(ModeTable, FitsTerminalsOf120ColumnsHoweverLargeItsNumbersAre) {
   v1::ServerInfo info;
-  for (const char* id : {"bf16", "w8g128a8t+kv8", "recipe:mixed-mlps"}) *info.add_modes() = measured_mode(id);
+  for (const char* id : {"bf16", "w8g128a8t+kv8", "recipe:mixed-ml"}) *info.add_modes() = measured_mode(id);
+  for (v1::Mode& mode : *info.mutable_modes()) mode.mutable_quality()->set_label("a label");
   for (const std::string& line : lines_of(mode_table(info))) EXPECT_LE(line.size(), 120u) << line;
 }
 
@@ -62,7 +63,7 @@ TEST(ModeTable, HasARowForEachMode) {
   ASSERT_EQ(lines.size(), 3u);
   EXPECT_THAT(cells_of(lines[2]),
               testing::ElementsAre("w4a8+kv8", "16.00", "13400", "7100", "131072", "1807360", "12345", "30.1", "1234",
-                                   "98765", "0.00512", "17.3", "97.1", "requantized", "avx512vnni"));
+                                   "98765", "0.00512", "17.26", "97.1", "requantized", "avx512vnni"));
 }
 
 TEST(ModeTable, WhatWasNotMeasuredIsADash) {
@@ -76,11 +77,27 @@ TEST(ModeTable, WhatWasNotMeasuredIsADash) {
       testing::ElementsAre("bf16", "0.00", "0", "0", "0", "0", "-", "-", "-", "0", "-", "-", "-", "exact", "avx2"));
 }
 
+TEST(ModeTable, QualityThatHasToBeReadWithCareHasALetterForTheReason) {
+  v1::ServerInfo info;
+  for (const char* id : {"w4a8", "w8a8", "w4a16"}) *info.add_modes() = measured_mode(id);
+  info.mutable_modes(0)->mutable_quality()->set_label("the source's own grid");
+  info.mutable_modes(2)->mutable_quality()->set_label("the source's own grid");
+  const auto lines = lines_of(mode_table(info));
+  ASSERT_EQ(lines.size(), 6u);
+  EXPECT_THAT(lines[2], HasSubstr("0.00512a"));
+  EXPECT_THAT(lines[3], HasSubstr("0.00512 "));
+  EXPECT_THAT(lines[4], HasSubstr("0.00512a"));
+  EXPECT_EQ(lines[5], "  a: the source's own grid");
+}
+
 TEST(ModeTable, ABrokenModesQualityIsSeen) {
   v1::ServerInfo info;
   *info.add_modes() = measured_mode("bf16");
   info.mutable_modes(0)->mutable_quality()->set_kl_mean(std::numeric_limits<double>::quiet_NaN());
+  info.mutable_modes(0)->mutable_quality()->set_perplexity(123'456'789);
   EXPECT_THAT(mode_table(info), HasSubstr("nan"));
+  EXPECT_THAT(mode_table(info), HasSubstr("1.2e+08"));
+  EXPECT_LE(lines_of(mode_table(info))[2].size(), 120u);
 }
 
 TEST(ShortNumber, HasThreeDigitsOrAllBeforeThePoint) {
