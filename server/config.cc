@@ -53,6 +53,10 @@ void add_flags(CLI::App& app, ServerConfig& c) {
   app.add_option("--prefix-cache", c.prefix_cache, "Share the KV pages of equal prompt beginnings")
       ->capture_default_str();
   app.add_option("--reflection", c.reflection, "Answer gRPC server reflection")->capture_default_str();
+  app.add_option("--quality-cards", c.quality_cards,
+                 "Directory of quality cards, written by halftone-lab evaluate; those of the served modes and weights "
+                 "are shown")
+      ->check(CLI::ExistingDirectory);
   app.add_option("--cpu-isa", c.cpu_isa,
                  "Force an instruction set: avx512vnni, avx2, emulated; empty: the best that runs here (environment: "
                  "HALFTONE_CPU_ISA)")

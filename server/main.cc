@@ -17,6 +17,7 @@
 #include "server/memory_account.h"
 #include "server/metrics/metrics.h"
 #include "server/process_memory.h"
+#include "server/quality_cards.h"
 #include "server/rpc/server.h"
 #include "server/source/model_source.h"
 #include "server/text/chat_template.h"
@@ -113,11 +114,25 @@ absl::StatusOr<Checkpoint> load_checkpoint(const ServerConfig& config, const std
   return checkpoint;
 }
 
-ServerFacts make_facts(const Checkpoint& checkpoint, const Device& device, int threads) {
+std::vector<std::optional<QualityCard>> quality_of_modes(const Executor& executor, const std::string& directory) {
+  if (directory.empty()) return {};
+  QualityCards cards = read_quality_cards(directory, executor.modes());
+  for (const std::string& line : cards.ignored) spdlog::warn("quality card ignored: {}", line);
+  return std::move(cards.by_mode);
+}
+
+ServerFacts make_facts(const Checkpoint& checkpoint, const Device& device, const ServerConfig& config) {
+  const int threads = config.threads > 0 ? config.threads : cpu_threads();
   DeviceFacts facts{std::string(device.name()), "this machine's processors", std::string(device.kernel_name()),
                     static_cast<uint32_t>(threads), memory_limit_bytes()};
-  return {kVersion, checkpoint.config.name,      checkpoint.config.architecture, checkpoint.digest, checkpoint.format,
-          {facts},  checkpoint.executor->pages()};
+  return {kVersion,
+          checkpoint.config.name,
+          checkpoint.config.architecture,
+          checkpoint.digest,
+          checkpoint.format,
+          {facts},
+          checkpoint.executor->pages(),
+          quality_of_modes(*checkpoint.executor, config.quality_cards)};
 }
 
 // Returns when a signal asks the process to end. The signals were blocked before any thread began.
@@ -180,8 +195,7 @@ int run(const ServerConfig& config, const sigset_t& signals) {
                      defaults,
                      {facts_of_modes.begin(), facts_of_modes.end()},
                      checkpoint.executor->vocabulary()};
-  int threads = config.threads > 0 ? config.threads : cpu_threads();
-  ServiceContext context{rules, make_facts(checkpoint, *device, threads), engine, metrics, memory, steady_now};
+  ServiceContext context{rules, make_facts(checkpoint, *device, config), engine, metrics, memory, steady_now};
   auto rpc = RpcServer::start({config.listen, config.port, config.keepalive_seconds, config.reflection}, context);
   if (!rpc.ok()) return fail("--port", rpc.status());
   health.store(Health::kServing);

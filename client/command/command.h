@@ -32,6 +32,8 @@ using Run = std::function<int()>;
 void add_generate(CLI::App& app, Globals& globals, Run& run);
 void add_chat(CLI::App& app, Globals& globals, Run& run);
 void add_info(CLI::App& app, Globals& globals, Run& run);
+void add_modes(CLI::App& app, Globals& globals, Run& run);
+void add_compare(CLI::App& app, Globals& globals, Run& run);
 void add_bench(CLI::App& app, Globals& globals, Run& run);
 void add_score(CLI::App& app, Globals& globals, Run& run);
 void add_tokenize(CLI::App& app, Globals& globals, Run& run);

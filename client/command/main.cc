@@ -21,6 +21,8 @@ int run_command(int argc, char** argv) {
   halftone::add_generate(app, globals, run);
   halftone::add_chat(app, globals, run);
   halftone::add_info(app, globals, run);
+  halftone::add_modes(app, globals, run);
+  halftone::add_compare(app, globals, run);
   halftone::add_bench(app, globals, run);
   halftone::add_score(app, globals, run);
   halftone::add_tokenize(app, globals, run);

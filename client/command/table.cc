@@ -1,6 +1,7 @@
 #include "client/command/table.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "absl/strings/str_format.h"
 
@@ -17,7 +18,7 @@ std::string Table::text() const {
     std::string line = " ";
     for (size_t i = 0; i < row.size(); ++i) {
       const std::string gap(widths[i] - row[i].size(), ' ');
-      line += i == 0 ? " " + row[i] + gap : "  " + gap + row[i];
+      line += i == 0 ? " " + row[i] + gap : std::string(gap_, ' ') + gap + row[i];
     }
     line.erase(line.find_last_not_of(' ') + 1);
     out += line + "\n";
@@ -33,6 +34,12 @@ std::string bytes_text(double bytes) {
     ++unit;
   }
   return absl::StrFormat("%.*f %s", unit == 0 ? 0 : 1, bytes, units[unit]);
+}
+
+std::string short_number(double value) {
+  const double size = std::fabs(value);
+  const int decimals = size == 0 || size >= 99.95 ? 0 : size >= 9.995 ? 1 : size >= 0.9995 ? 2 : 3;
+  return absl::StrFormat("%.*f", decimals, value);
 }
 
 }  // namespace halftone

@@ -168,4 +168,19 @@ double Metrics::request_count(int mode, std::string_view code) const {
   return count;
 }
 
+ModeTotals Metrics::totals(int mode) const {
+  const ModeMetrics& series = modes_[static_cast<size_t>(mode)];
+  ModeTotals out;
+  out.generated_tokens = series.generated_tokens->Value();
+  for (const prometheus::Histogram* step : series.step) out.step_seconds += step->Collect().histogram.sample_sum;
+  const auto first = series.time_to_first_token->Collect().histogram;
+  out.first_tokens = static_cast<double>(first.sample_count);
+  out.first_token_seconds = first.sample_sum;
+  const auto paced = series.time_per_output_token->Collect().histogram;
+  out.paced_requests = static_cast<double>(paced.sample_count);
+  out.token_seconds = paced.sample_sum;
+  out.interference_seconds = series.interference->Value();
+  return out;
+}
+
 }  // namespace halftone

@@ -53,6 +53,15 @@ struct ModeMetrics {
   prometheus::Counter* floor[3] = {};        // llm_floor_seconds_total{phase}
 };
 
+// What a mode did since the start, read from its series.
+struct ModeTotals {
+  double generated_tokens = 0;
+  double step_seconds = 0;                           // of all phases
+  double first_tokens = 0, first_token_seconds = 0;  // requests with a token, and the sum over them
+  double paced_requests = 0, token_seconds = 0;      // requests with two tokens or more, and the sum of their TPOT
+  double interference_seconds = 0;
+};
+
 // Facts of a mode that never change; become gauges and llm_mode_info.
 struct ModeDescription {
   std::string id, weights, activations, kv, import, source_format, kernel, weights_digest;
@@ -105,6 +114,7 @@ class Metrics {
 
   // Sums of what was counted, for info pages, receipts' tests and the client: the same counters as render().
   double request_count(int mode, std::string_view code) const;
+  ModeTotals totals(int mode) const;
 
  private:
   struct Series;

@@ -26,6 +26,10 @@ absl::Status wrong(const std::string& what, std::string_view got, std::string_vi
       absl::StrCat(what, " is \"", std::string(got), "\"; expected ", std::string(expected)));
 }
 
+absl::Status within_field(const std::string& field, const absl::Status& status) {
+  return absl::Status(status.code(), absl::StrCat(field, ": ", status.message()));
+}
+
 absl::StatusOr<std::vector<TensorClass>> read_classes(const nlohmann::json& value, const std::string& where) {
   std::vector<TensorClass> classes;
   if (!value.is_array() || value.empty()) return wrong(where, value.dump(), "a list of tensor classes");
@@ -35,6 +39,8 @@ absl::StatusOr<std::vector<TensorClass>> read_classes(const nlohmann::json& valu
     if (found == std::end(kClassNames)) return wrong(where, name, absl::StrJoin(kClassNames, ", "));
     classes.push_back(static_cast<TensorClass>(found - std::begin(kClassNames)));
   }
+  std::sort(classes.begin(), classes.end());
+  classes.erase(std::unique(classes.begin(), classes.end()), classes.end());
   return classes;
 }
 
@@ -52,7 +58,7 @@ absl::Status read_layers(const std::string& text, const std::string& where, Reci
   const size_t dash = text.find('-');
   const std::string first = text.substr(0, dash), last = dash == std::string::npos ? first : text.substr(dash + 1);
   const bool numbers = absl::SimpleAtoi(first, &row->first_layer) && absl::SimpleAtoi(last, &row->last_layer);
-  if (!numbers || row->first_layer < 0 || row->last_layer < row->first_layer) {
+  if (!numbers || row->first_layer < 0 || row->last_layer < row->first_layer || row->last_layer > kMaxLayers) {
     return wrong(where, text, "a layer or a range of layers, as \"0-7\"");
   }
   return absl::OkStatus();
@@ -67,6 +73,7 @@ absl::StatusOr<RecipeRow> read_row(const nlohmann::json& object, const std::stri
   RecipeRow row;
   const std::string format = fields.text("format");
   const bool requantize = fields.flag("requantize", false);
+  const bool some_layers = fields.has("layers");
   const std::string layers = fields.text("layers", "");
   if (!fields.status().ok()) return fields.status();
   const nlohmann::json* tensors = fields.find("tensors");
@@ -74,12 +81,12 @@ absl::StatusOr<RecipeRow> read_row(const nlohmann::json& object, const std::stri
       read_classes(tensors != nullptr ? *tensors : nlohmann::json(), fields.name("tensors"));
   if (!classes.ok()) return classes.status();
   row.classes = *std::move(classes);
-  if (!layers.empty()) {
+  if (some_layers) {
     absl::Status status = read_layers(layers, fields.name("layers"), &row);
     if (!status.ok()) return status;
   }
   absl::StatusOr<WeightChoice> choice = parse_weight_choice(format);
-  if (!choice.ok()) return choice.status();
+  if (!choice.ok()) return within_field(fields.name("format"), choice.status());
   row.choice = *std::move(choice);
   row.choice.requantize = requantize;
   return row;
@@ -183,7 +190,9 @@ absl::StatusOr<RecipeFile> parse_recipe(std::string_view json, const std::string
   recipe.kv = fields.text("kv", "kv16");
   if (!fields.status().ok()) return fields.status();
   if (!is_name(recipe.name)) return wrong(fields.name("name"), recipe.name, "1 to 64 letters, digits, - _ .");
-  if (absl::Status status = parse_activations(recipe.activations).status(); !status.ok()) return status;
+  if (absl::Status status = parse_activations(recipe.activations).status(); !status.ok()) {
+    return within_field(fields.name("activations"), status);
+  }
   if (find_kv_format(recipe.kv) == nullptr) return wrong(fields.name("kv"), recipe.kv, "kv16 or kv8");
   const nlohmann::json* rows = fields.find("weights");
   if (rows == nullptr || !rows->is_array() || rows->empty()) {

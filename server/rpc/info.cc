@@ -50,6 +50,38 @@ void fill_mode(const ModeFacts& facts, int64_t pages, v1::Mode* out) {
   out->set_page_tokens(static_cast<uint32_t>(facts.page_tokens));
 }
 
+void fill_served(const ModeTotals& totals, v1::Served* out) {
+  out->set_generated_tokens(static_cast<uint64_t>(totals.generated_tokens));
+  out->set_device_seconds(totals.step_seconds);
+  if (totals.first_tokens > 0) out->set_mean_ttft_seconds(totals.first_token_seconds / totals.first_tokens);
+  if (totals.paced_requests > 0) out->set_mean_tpot_seconds(totals.token_seconds / totals.paced_requests);
+  if (totals.step_seconds > 0) out->set_generated_tokens_per_second(totals.generated_tokens / totals.step_seconds);
+  out->set_interference_seconds(totals.interference_seconds);
+}
+
+void fill_quality(const QualityCard& card, v1::Quality* out) {
+  out->set_reference(card.reference);
+  out->set_text(card.text_name);
+  out->set_text_sha256(card.text_sha256);
+  out->set_protocol(card.protocol);
+  out->set_windows(static_cast<uint64_t>(card.windows));
+  out->set_window_tokens(static_cast<uint64_t>(card.window_tokens));
+  out->set_scored_positions(static_cast<uint64_t>(card.scored_positions));
+  out->set_bos(card.bos);
+  out->set_perplexity(card.perplexity);
+  out->set_perplexity_standard_error(card.perplexity_standard_error);
+  out->set_reference_perplexity(card.reference_perplexity);
+  out->set_kl_mean(card.kl_mean);
+  out->set_kl_standard_error(card.kl_standard_error);
+  out->set_kl_median(card.kl_median);
+  out->set_kl_p99(card.kl_p99);
+  out->set_kl_max(card.kl_max);
+  out->set_top1(card.top1);
+  out->set_label(card.label);
+  out->set_machine(card.machine);
+  out->set_commit(card.commit);
+}
+
 void fill_load(const EngineLoad& load, v1::Load* out) {
   out->set_running(load.running);
   out->set_waiting(load.waiting);
@@ -81,7 +113,12 @@ v1::ServerInfo server_info(const ServiceContext& context) {
   }
   fill_limits(rules.limits, out.mutable_limits());
   fill_defaults(rules.defaults, rules.modes.front().id, out.mutable_defaults());
-  for (const ModeFacts& mode : rules.modes) fill_mode(mode, facts.pages, out.add_modes());
+  for (size_t i = 0; i < rules.modes.size(); ++i) {
+    v1::Mode* wire = out.add_modes();
+    fill_mode(rules.modes[i], facts.pages, wire);
+    fill_served(context.metrics.totals(static_cast<int>(i)), wire->mutable_served());
+    if (i < facts.quality.size() && facts.quality[i]) fill_quality(*facts.quality[i], wire->mutable_quality());
+  }
   fill_load(context.engine.load(), out.mutable_load());
   return out;
 }

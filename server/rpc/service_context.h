@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,7 @@
 #include "server/engine/request.h"
 #include "server/executor/executor.h"
 #include "server/metrics/metrics.h"
+#include "server/model/quality_card.h"
 #include "server/text/chat_template.h"
 #include "server/text/tokenizer.h"
 
@@ -37,7 +39,8 @@ struct DeviceFacts {
 struct ServerFacts {
   std::string version, model, architecture, model_digest, source_format;
   std::vector<DeviceFacts> devices;
-  int64_t pages = 0;  // of the KV arena
+  int64_t pages = 0;                                     // of the KV arena
+  std::vector<std::optional<QualityCard>> quality = {};  // by mode; may be shorter than the modes
 };
 
 struct ServiceContext {

@@ -122,6 +122,31 @@ TEST_F(Account, ReceiptsAddUpToTheCounters) {
   EXPECT_GT(sum(after, "llm_prompt_tokens_total", {{"source", "cached"}}), 0);
 }
 
+TEST_F(Account, ServerInfoSaysWhatReceiptsAddUpTo) {
+  const auto receipts = work(4);
+  const auto info = server_->client().info();
+  ASSERT_TRUE(info.ok()) << info.status();
+  ASSERT_EQ(info->modes_size(), static_cast<int>(kModes.size()));
+  for (const v1::Mode& mode : info->modes()) {
+    double tokens = 0, device = 0, ttft = 0, tpot = 0, requests = 0, paced = 0;
+    for (const v1::Receipt& receipt : receipts.at(mode.id())) {
+      tokens += receipt.generated_tokens();
+      device += receipt.device_seconds();
+      ttft += receipt.ttft_seconds();
+      tpot += receipt.tpot_seconds();
+      requests += receipt.generated_tokens() > 0 ? 1 : 0;
+      paced += receipt.generated_tokens() > 1 ? 1 : 0;
+    }
+    const v1::Served& served = mode.served();
+    EXPECT_EQ(static_cast<double>(served.generated_tokens()), tokens) << mode.id();
+    EXPECT_NEAR(served.device_seconds(), device, 1e-9 * device) << mode.id();
+    EXPECT_NEAR(served.mean_ttft_seconds(), ttft / requests, 1e-9) << mode.id();
+    EXPECT_NEAR(served.mean_tpot_seconds(), tpot / paced, 1e-9) << mode.id();
+    EXPECT_NEAR(served.generated_tokens_per_second(), tokens / device, 1e-6 * tokens / device) << mode.id();
+    EXPECT_GT(served.interference_seconds(), 0) << mode.id();
+  }
+}
+
 using Entries = std::map<std::tuple<std::string, std::string, std::string, std::string>, double>;
 
 Entries entries_of(const v1::MemoryReport& report) {

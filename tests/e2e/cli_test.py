@@ -23,7 +23,7 @@ BINARIES = pathlib.Path(sys.argv[1])
 MODES = ["w4a16", "w4a16+kv8"]
 SUBCOMMANDS = {  # with what each needs to be legal
     "generate": ["x"], "chat": [], "info": [], "bench": ["--requests", "1"], "score": ["a text"], "tokenize": ["x"],
-    "detokenize": ["5"], "health": [],
+    "detokenize": ["5"], "health": [], "modes": [], "compare": ["x"],
 }
 SERVER = None
 
@@ -162,6 +162,45 @@ class Others(Case):
         server = info.get("server", info.get("info", info))
         self.assertEqual([mode["id"] for mode in server["modes"]], MODES)
         self.assertEqual(server["default_mode"], MODES[0])
+
+    def test_modes_is_a_row_for_each(self):
+        self.ok("generate", "x", "--max-tokens", "4", "--temperature", "0", "--ignore-eos")
+        page = self.ok("modes").stdout.splitlines()
+        self.assertLessEqual(max(map(len, page)), 120)
+        rows = {line.split()[0]: line.split() for line in page if line.strip().startswith("w4a16")}
+        self.assertEqual(list(rows), MODES)
+        self.assertEqual({len(row) for row in rows.values()}, {15})
+        modes = json.loads(self.ok("modes", "--json").stdout)["modes"]
+        self.assertEqual([mode["id"] for mode in modes], MODES)
+        self.assertGreater(modes[0]["served"]["mean_ttft_seconds"], 0)
+        self.assertGreater(modes[0]["served"]["generated_tokens_per_second"], 0)
+        self.assertNotIn("quality", modes[0])
+
+    def test_modes_counts_what_metrics_count(self):
+        served_by = {mode["id"]: mode["served"] for mode in json.loads(self.ok("modes", "--json").stdout)["modes"]}
+        for name, field in (("llm_generated_tokens_total", "generated_tokens"),
+                            ("llm_interference_seconds_total", "interference_seconds")):
+            for mode, value in re.findall(name + r'{[^}]*mode="([^"]*)"[^}]*} (\S+)', SERVER.metrics()):
+                self.assertAlmostEqual(float(value), float(served_by[mode][field]), places=6, msg=name)
+
+    def test_compare_asks_each_mode(self):
+        result = self.ok("compare", "once upon", "--max-tokens", "12")
+        for mode in MODES:
+            self.assertIn(f"== {mode}\n", result.stdout)
+        self.assertRegex(result.stdout, r"(the same \d+ tokens as|token \d+ is .* where) w4a16")
+        self.assertRegex(result.stdout, r"mode +tokens +differs at +TTFT +TPOT")
+
+    def test_compare_as_json_has_what_generate_says(self):
+        report = json.loads(self.ok("compare", "once upon", "--max-tokens", "12", "--json", "--modes",
+                                    f"{MODES[1]},{MODES[0]}").stdout)
+        self.assertEqual([answer["mode"] for answer in report["answers"]], MODES[::-1])
+        for answer in report["answers"]:
+            alone = self.ok("generate", "once upon", "--max-tokens", "12", "--temperature", "0", "-q", "--mode",
+                            answer["mode"])
+            self.assertEqual(answer["text"], alone.stdout[:-1])
+            self.assertGreater(answer["peak_kv_bytes"], 0)
+            self.assertGreater(answer["own_bytes"] + answer["shared_bytes"], 0)
+        self.fails(1, r'NOT_FOUND: --modes names "w5"', "compare", "x", "--modes", "w5")
 
     def test_bench_reports_percentiles(self):
         report = json.loads(self.ok("bench", "--json", "--mode", MODES[1], "--concurrency", "4", "--requests", "8",

@@ -4,6 +4,7 @@
     server_command_test.py FOLDER_OF_BINARIES
 """
 
+import json
 import pathlib
 import re
 import signal
@@ -19,7 +20,7 @@ BINARIES = pathlib.Path(sys.argv[1])
 FLAGS = set(re.findall(r'"(--[a-z-]+)"', (served.ROOT / "server/config.cc").read_text()))
 WELL_KNOWN = {"--help", "--version", "--model", "--modes", "--listen", "--port", "--metrics-port", "--threads",
               "--max-context", "--kv-bytes", "--queue-requests", "--queue-tokens", "--stall-seconds",
-              "--drain-seconds", "--keepalive-seconds", "--prefix-cache", "--reflection"}
+              "--drain-seconds", "--keepalive-seconds", "--prefix-cache", "--reflection", "--quality-cards"}
 FOLDER = tempfile.TemporaryDirectory()
 MODEL = FOLDER.name + "/tiny.gguf"
 
@@ -72,6 +73,9 @@ class Mistakes(unittest.TestCase):
         broken.write_bytes(b"not a model")
         self.refused(f"error.*{broken}", "--model", broken)
 
+    def test_quality_cards_need_a_directory(self):
+        self.refused("--quality-cards", *self.serve_with("--quality-cards", FOLDER.name + "/missing"))
+
     def test_ports_that_are_taken(self):
         with socket.socket() as listener:
             listener.bind(("127.0.0.1", 0))
@@ -104,6 +108,41 @@ class Help(unittest.TestCase):
         result = run("--version")
         self.assertEqual(result.returncode, 0)
         self.assertRegex(result.stdout, r"^halftone \d+\.\d+\.\d+\n$")
+
+
+class QualityCards(unittest.TestCase):
+    NUMBERS = ("windows", "window_tokens", "scored_positions", "perplexity", "perplexity_standard_error",
+               "reference_perplexity", "kl_mean", "kl_standard_error", "kl_median", "kl_p99", "kl_max", "top1")
+    TEXTS = ("source_digest", "source_format", "import", "reference", "protocol", "bos", "label", "machine", "commit")
+
+    def card(self, mode, digest):
+        return {"mode": mode, "weights_digest": digest, "text": {"name": "a text", "sha256": "00"},
+                **{key: "?" for key in self.TEXTS}, **{key: 0.5 for key in self.NUMBERS},
+                "windows": 1, "window_tokens": 2, "scored_positions": 3}
+
+    def modes(self, server):
+        result = subprocess.run([BINARIES / "halftone", "modes", "--json", "--server", f"127.0.0.1:{server.port}"],
+                                capture_output=True, text=True, timeout=60, check=True)
+        return json.loads(result.stdout)["modes"]
+
+    def test_those_of_the_served_weights_are_shown_and_others_are_a_line_in_the_log(self):
+        small = ("--kv-bytes", "1MiB")
+        with served.Server(BINARIES, MODEL, "w4a16,bf16", *small) as server:
+            digests = {mode["id"]: mode["weights_digest"] for mode in self.modes(server)}
+        with tempfile.TemporaryDirectory() as cards:
+            folder = pathlib.Path(cards)
+            (folder / "w4a16.json").write_text(json.dumps(self.card("w4a16", digests["w4a16"])))
+            (folder / "bf16.json").write_text(json.dumps(self.card("bf16", "sha256:another")))
+            (folder / "broken.json").write_text('{"mode": "w4a16"')
+            with served.Server(BINARIES, MODEL, "w4a16,bf16", *small, "--quality-cards", cards) as server:
+                w4a16, bf16 = self.modes(server)
+                log = server.output()
+        self.assertEqual((w4a16["quality"]["kl_mean"], w4a16["quality"]["text"]), (0.5, "a text"))
+        self.assertNotIn("quality", bf16)
+        ignored = [line for line in log.splitlines() if "quality card ignored" in line]
+        self.assertEqual(len(ignored), 2, log)
+        self.assertRegex(ignored[0], "bf16.json: weights_digest .*sha256:another")
+        self.assertIn("broken.json", ignored[1])
 
 
 class Signals(unittest.TestCase):

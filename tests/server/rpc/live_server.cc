@@ -76,9 +76,9 @@ LiveServer::LiveServer(LiveOptions options)
   const EngineConfig config = engine_config(options);
   engine = std::make_unique<Engine>(config, executor, *tokenizer, metrics, steady_now);
   engine->start();
-  ServerFacts facts{"0.1.0",         "tiny",      "llama",
-                    "sha256:0123",   "gguf/Q4_1", {{"cpu", "a processor", "avx2", 2, 1 << 30}},
-                    executor.pages()};
+  ServerFacts facts{"0.1.0",          "tiny",         "llama",
+                    "sha256:0123",    "gguf/Q4_1",    {{"cpu", "a processor", "avx2", 2, 1 << 30}},
+                    executor.pages(), options.quality};
   ServiceContext context{test_rules(*tokenizer, executor, config.limits, options.chat_template),
                          facts,
                          *engine,

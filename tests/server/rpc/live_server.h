@@ -20,6 +20,7 @@ struct LiveOptions {
   bool chat_template = true;
   bool reflection = true;
   double keepalive_seconds = 30;
+  std::vector<std::optional<QualityCard>> quality = {};
 };
 
 Limits test_limits(const FakeExecutorConfig& executor);

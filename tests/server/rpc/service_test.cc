@@ -178,9 +178,20 @@ void note_load(std::set<std::string>& seen) {
   for (std::thread& thread : threads) thread.join();
 }
 
+QualityCard whole_card() {
+  QualityCard card;
+  card.reference = card.text_name = card.text_sha256 = card.protocol = card.bos = card.label = "x";
+  card.machine = card.commit = "x";
+  card.windows = card.window_tokens = card.scored_positions = 1;
+  card.perplexity = card.perplexity_standard_error = card.reference_perplexity = 1;
+  card.kl_mean = card.kl_standard_error = card.kl_median = card.kl_p99 = card.kl_max = card.top1 = 1;
+  return card;
+}
+
 TEST(Responses, EveryFieldCanBeSeen) {
   LiveOptions options;
   options.executor.pages = 16;
+  options.quality = {whole_card()};
   LiveServer server(options);
   Client client = server.client();
   std::set<std::string> seen;
@@ -206,6 +217,7 @@ TEST(Responses, EveryFieldCanBeSeen) {
   note_fields(*client.tokenize(from_text<v1::TokenizeRequest>("text: 'the'")), seen);
   note_fields(*client.detokenize(from_text<v1::DetokenizeRequest>("ids: 260")), seen);
   note_fields(*client.memory(), seen);
+  note_fields(*client.info(), seen);
 
   note_load(seen);
 

@@ -1,0 +1,72 @@
+#include "server/quality_cards.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <system_error>
+
+#include "absl/strings/str_cat.h"
+
+namespace halftone {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr size_t kMaxCardBytes = 1 << 20;
+
+absl::StatusOr<std::vector<std::string>> card_files(const std::string& directory) {
+  std::error_code error;
+  std::vector<std::string> files;
+  for (fs::directory_iterator entry(directory, error), end; !error && entry != end; entry.increment(error)) {
+    if (entry->path().extension() == ".json") files.push_back(entry->path().string());
+  }
+  if (error) return absl::NotFoundError(absl::StrCat(directory, " can't be read: ", error.message()));
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+absl::StatusOr<QualityCard> read_card(const std::string& path) {
+  std::error_code error;
+  if (!fs::is_regular_file(path, error)) return absl::InvalidArgumentError(absl::StrCat(path, " is no file"));
+  std::ifstream in(path, std::ios::binary);
+  if (!in) return absl::NotFoundError(absl::StrCat(path, " can't be read"));
+  std::string text(kMaxCardBytes + 1, '\0');
+  in.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<size_t>(in.gcount()));
+  if (text.size() > kMaxCardBytes) return absl::InvalidArgumentError(absl::StrCat(path, " is too large for a card"));
+  return parse_quality_card(text, path);
+}
+
+}  // namespace
+
+QualityCards read_quality_cards(const std::string& directory, std::span<const ModeFacts> modes) {
+  QualityCards cards;
+  cards.by_mode.resize(modes.size());
+  const absl::StatusOr<std::vector<std::string>> files = card_files(directory);
+  if (!files.ok()) {
+    cards.ignored.emplace_back(files.status().message());
+    return cards;
+  }
+  for (const std::string& path : *files) {
+    absl::StatusOr<QualityCard> card = read_card(path);
+    if (!card.ok()) {
+      cards.ignored.emplace_back(card.status().message());
+      continue;
+    }
+    const auto mode =
+        std::find_if(modes.begin(), modes.end(), [&](const ModeFacts& facts) { return facts.id == card->mode; });
+    if (mode == modes.end()) {
+      cards.ignored.push_back(absl::StrCat(path, ": mode is \"", card->mode, "\", which is not served"));
+    } else if (mode->weights_digest != card->weights_digest) {
+      cards.ignored.push_back(absl::StrCat(path, ": weights_digest is \"", card->weights_digest,
+                                           "\", but the mode's weights are \"", mode->weights_digest, "\""));
+    } else if (auto& place = cards.by_mode[static_cast<size_t>(mode - modes.begin())]; place) {
+      cards.ignored.push_back(absl::StrCat(path, ": mode \"", card->mode, "\" has a card already"));
+    } else {
+      place = *std::move(card);
+    }
+  }
+  return cards;
+}
+
+}  // namespace halftone
