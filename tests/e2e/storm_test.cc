@@ -1,13 +1,17 @@
-// Everything at once against a real server: 32 clients, 640 streams over four modes with pages for about half of them.
+// Everything at once against a real server: 32 clients, 640 streams over eight modes with pages for about half of them.
+// A longer storm, on another checkpoint: HALFTONE_STORM_STREAMS, and HALFTONE_STORM_MODEL with HALFTONE_STORM_KV_BYTES.
 #include <gtest/gtest.h>
 
 #include <atomic>
 #include <cstdio>
+#include <cstdlib>
 #include <map>
 #include <mutex>
 #include <random>
+#include <string>
 #include <thread>
 
+#include "absl/strings/str_join.h"
 #include "client/status.h"
 #include "tests/e2e/server_process.h"
 #include "tests/e2e/stalled_reader.h"
@@ -20,13 +24,22 @@ namespace {
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
-constexpr int kClients = 32, kStreams = 640, kStalledReaders = 3;
+constexpr int kClients = 32, kStalledReaders = 3;
 constexpr uint32_t kStalledTokens = 1500;
 constexpr std::chrono::milliseconds kStallLimit = 1000ms;
-const std::vector<std::string> kModes = {"bf16", "bf16+kv8", "w4a16", "w4a16+kv8"};
-constexpr char kModeFlag[] = "bf16,bf16+kv8,w4a16,w4a16+kv8";
+const std::vector<std::string> kModes = {"bf16",      "bf16+kv8", "w8a16", "w8a8+kv8",
+                                         "w4a16+kv8", "w4a8",     "w8a8",  "w4a8+kv8"};
+
+std::string setting(const char* name, const std::string& otherwise) {
+  const char* value = std::getenv(name);
+  return value != nullptr ? value : otherwise;
+}
+
+const int kStreams = std::stoi(setting("HALFTONE_STORM_STREAMS", "640"));
 
 std::string write_model(const TestDirectory& directory) {
+  const std::string other = setting("HALFTONE_STORM_MODEL", "");
+  if (!other.empty()) return other;
   TinyCheckpoint tiny;
   tiny.config.context = 4096;
   const std::string path = directory.file("tiny.gguf");
@@ -35,7 +48,7 @@ std::string write_model(const TestDirectory& directory) {
 }
 
 std::unique_ptr<ServerProcess> start_server(const TestDirectory& directory, const std::vector<std::string>& flags) {
-  auto server = ServerProcess::start({write_model(directory), kModeFlag, flags});
+  auto server = ServerProcess::start({write_model(directory), absl::StrJoin(kModes, ","), flags});
   EXPECT_TRUE(server.ok()) << server.status();
   return server.ok() ? *std::move(server) : nullptr;
 }
@@ -259,8 +272,10 @@ class Drain {
 };
 
 // A page (4608 bytes) holds 16 tokens of kv16 or 32 of kv8: 32 streams want about 200 of them, there are 99.
-const std::vector<std::string> kStormFlags = {"--kv-bytes",      "448KiB", "--queue-requests", "8",
-                                              "--stall-seconds", "1",      "--threads",        "2"};
+const std::vector<std::string> kStormFlags = {"--kv-bytes",       setting("HALFTONE_STORM_KV_BYTES", "448KiB"),
+                                              "--queue-requests", "8",
+                                              "--stall-seconds",  "1",
+                                              "--threads",        "2"};
 
 TEST(Storm, EveryStreamEndsRightAndNothingIsLeftAfterwards) {
   TestDirectory directory;
