@@ -24,7 +24,8 @@ struct ServerConfig {
   double keepalive_seconds = 30;
   bool prefix_cache = true;
   bool reflection = true;
-  std::string cpu_isa;  // "": the best that runs here
+  std::string cpu_isa;     // "": the best that runs here
+  std::string pack_cache;  // a directory; "": weights are packed at each start
 };
 
 // Nothing: go on. Otherwise the process ends with this status; what was to be said (help, version, a mistake) was

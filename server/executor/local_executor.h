@@ -22,6 +22,8 @@ struct LocalExecutorOptions {
   int64_t logit_rows = 16;  // reduced at once
   int threads = 1;          // that pack weights
   std::function<void(double)> progress = {};
+  std::string pack_cache = {};                        // a directory that keeps packed weights; empty: none
+  std::function<void(const std::string&)> warn = {};  // hears what is wrong with it
 };
 
 class LocalExecutor final : public Executor {

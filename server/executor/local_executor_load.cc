@@ -21,7 +21,11 @@ absl::StatusOr<std::unique_ptr<LocalExecutor>> LocalExecutor::create(const Model
 absl::Status LocalExecutor::load(const ModelSource& source, const LocalExecutorOptions& options) {
   const ModelConfig& c = decoder_.config;
   context_ = options.max_context > 0 ? std::min(options.max_context, c.context) : c.context;
-  auto weights = Weights::load(source, decoder_, options.modes, device_, options.threads, options.progress);
+  auto weights = Weights::load(source, decoder_, options.modes, device_,
+                               {.threads = options.threads,
+                                .progress = options.progress,
+                                .pack_cache = options.pack_cache,
+                                .warn = options.warn});
   if (!weights.ok()) return weights.status();
   weights_ = *std::move(weights);
   auto transformer =

@@ -170,8 +170,16 @@ constexpr CpuLinear kCpu{{&w4::kAvx2, &w4::kEmulated}};
 
 }  // namespace
 
-const WeightFormat kW4{
-    "w4", "f16 scale and minimum per group", plan, plan_import, bytes, pack_rows, import_rows, unpack_rows, export_rows,
-    &kCpu};
+const WeightFormat kW4{"w4",
+                       "f16 scale and minimum per group",
+                       plan,
+                       plan_import,
+                       bytes,
+                       pack_rows,
+                       import_rows,
+                       unpack_rows,
+                       export_rows,
+                       &kCpu,
+                       1};
 
 }  // namespace halftone

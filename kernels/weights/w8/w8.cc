@@ -119,7 +119,7 @@ constexpr CpuLinear kCpu{{&w8::kAvx2, &w8::kEmulated}};
 
 }  // namespace
 
-const WeightFormat kW8{"w8",      "f16 scale per group", plan,        plan_import, bytes,
-                       pack_rows, import_rows,           unpack_rows, export_rows, &kCpu};
+const WeightFormat kW8{"w8",        "f16 scale per group", plan,        plan_import, bytes, pack_rows,
+                       import_rows, unpack_rows,           export_rows, &kCpu,       1};
 
 }  // namespace halftone
