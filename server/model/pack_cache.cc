@@ -1,6 +1,7 @@
 #include "server/model/pack_cache.h"
 
 #include <algorithm>
+#include <cctype>
 #include <cstring>
 #include <filesystem>
 #include <system_error>

@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <span>
+#include <tuple>
 #include <vector>
 
 #include "absl/strings/numbers.h"
