@@ -37,10 +37,11 @@ void measure(GroupTile* tile, Group* group, Lanes* poison) {
 }
 
 // The squared error with a scale that is the same for all rows, in steps.
+template <bool kClips>
 Lanes error_of(const GroupTile& tile, float scale, float inverse) {
   Lanes error;
   for (Lanes x : tile) {
-    Lanes exact = x * inverse, off = exact - round_codes(exact);
+    Lanes exact = x * inverse, off = exact - (kClips ? round_codes(exact) : round_even(exact));
     error += off * off;
   }
   return error * (scale * scale);
@@ -54,7 +55,9 @@ void try_scales(const GroupTile& tile, Start* best, Start* second) {
   *best = *second = {INFINITY, 1};
   for (int candidate = 0; candidate < kCandidates; ++candidate) {
     float top = kFirstTop + kTopStep * static_cast<float>(candidate), scale = kLastCode / top;
-    Start start{error_of(tile, scale, top / kLastCode), scale};
+    bool clips = top > kLastCode;
+    Lanes error = clips ? error_of<true>(tile, scale, top / kLastCode) : error_of<false>(tile, scale, top / kLastCode);
+    Start start{error, scale};
     Lanes::Mask better = start.error < best->error;
     *second = select(better, *best, select(start.error < second->error, start, *second));
     *best = select(better, start, *best);
