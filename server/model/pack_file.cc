@@ -6,8 +6,11 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
+#include <filesystem>
 #include <span>
+#include <system_error>
 #include <tuple>
 #include <vector>
 
@@ -33,7 +36,7 @@ static_assert(sizeof(Header) == 64);
 
 absl::Status system_error(const std::string& path, const char* action) {
   std::string text = absl::StrCat(path, ": cannot ", action, ": ", std::strerror(errno));
-  return errno == ENOENT ? absl::NotFoundError(text) : absl::UnavailableError(text);
+  return errno == ENOENT || errno == ENOTDIR ? absl::NotFoundError(text) : absl::UnavailableError(text);
 }
 
 absl::Status useless(const std::string& path, const std::string& why) {
@@ -83,6 +86,19 @@ nlohmann::json entry_json(const PackEntry& e) {
           {"scales", e.bytes.scales},
           {"at", e.at},
           {"checksum", absl::StrCat(absl::Hex(e.checksum, absl::kZeroPad16))}};
+}
+
+// What processes left that were killed while they wrote.
+void remove_abandoned(const std::string& path) {
+  namespace fs = std::filesystem;
+  const std::string prefix = fs::path(path).filename().string() + ".";
+  const fs::file_time_type old = fs::file_time_type::clock::now() - std::chrono::hours(1);
+  std::error_code error;
+  for (fs::directory_iterator i(fs::path(path).parent_path(), error), end; !error && i != end; i.increment(error)) {
+    std::error_code ignored;
+    bool scratch = i->path().filename().string().compare(0, prefix.size(), prefix) == 0;
+    if (scratch && i->last_write_time(ignored) < old && !ignored) fs::remove(i->path(), ignored);
+  }
 }
 
 }  // namespace
@@ -203,6 +219,7 @@ absl::Status PackFile::read(const std::string& tensor, const PackedMatrix& matri
 }
 
 absl::StatusOr<std::unique_ptr<PackFileWriter>> PackFileWriter::create(const std::string& path) {
+  remove_abandoned(path);
   std::string scratch = path + ".XXXXXX";
   int descriptor = ::mkostemp(scratch.data(), O_CLOEXEC);
   if (descriptor < 0) return system_error(path, "write");

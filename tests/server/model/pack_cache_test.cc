@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -287,6 +288,18 @@ TEST_F(PackCacheTest, StartsAtOnceDoNotDisturbEachOther) {
     EXPECT_EQ(files_of(cache).size(), 2u) << "nothing half done is left";
     EXPECT_TRUE(Loaded(source(false), "w4a16,w8a16", cache).status.ok());
   }
+}
+
+TEST_F(PackCacheTest, WhatAKilledStartLeftIsRemovedOnceItIsOld) {
+  std::filesystem::create_directories(cache);
+  write_all(w8_path() + ".abcdef", "left yesterday");
+  write_all(w8_path() + ".ghijkl", "being written");
+  write_all(cache + "/notes", "not ours");
+  const auto yesterday = std::filesystem::file_time_type::clock::now() - std::chrono::hours(24);
+  std::filesystem::last_write_time(cache + "/notes", yesterday);
+  std::filesystem::last_write_time(w8_path() + ".abcdef", yesterday);
+  EXPECT_THAT(Loaded(source(), "w8a16", cache).warnings, IsEmpty());
+  EXPECT_THAT(files_of(cache), ElementsAre(kDigits + "-w8.packed", kDigits + "-w8.packed.ghijkl", "notes"));
 }
 
 TEST_F(PackCacheTest, ADirectoryThatCannotBeMadeIsAWarning) {
