@@ -33,6 +33,10 @@ void add_flags(CLI::App& app, ServerConfig& c) {
                  "most 2 GiB")
       ->transform(CLI::AsSizeValue(false))
       ->capture_default_str();
+  app.add_option("--pack-cache", c.pack_cache,
+                 "Directory that keeps quantized weights for the next start; it is made where it is missing, and as "
+                 "trusted as the checkpoint; empty: none")
+      ->capture_default_str();
   app.add_option("--queue-requests", c.queue_requests, "Requests that may wait; beyond that RESOURCE_EXHAUSTED")
       ->capture_default_str()
       ->check(CLI::PositiveNumber);

@@ -99,6 +99,8 @@ absl::StatusOr<Checkpoint> load_checkpoint(const ServerConfig& config, const std
       ChatTemplate::recognise(source->chat_template, bos_text(*checkpoint.tokenizer), eos_text(*checkpoint.tokenizer));
   LocalExecutorOptions options;
   options.modes = modes;
+  options.pack_cache = config.pack_cache;
+  options.warn = [](const std::string& line) { spdlog::warn("--pack-cache: {}", line); };
   options.max_context = config.max_context;
   options.kv_bytes = kv_bytes(config);
   options.threads = config.threads > 0 ? config.threads : cpu_threads();

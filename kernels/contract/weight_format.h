@@ -72,6 +72,10 @@ struct WeightFormat {
   void (*export_rows)(const PackedMatrix& packed, int64_t first, int64_t count, AffineGroupsBuffer* out) = nullptr;
 
   const CpuLinear* cpu = nullptr;
+
+  // Counts up when pack_rows makes other codes or the layout changes: packed matrices may be kept from one start to the
+  // next. 0: packing is as fast as reading, so nobody keeps them.
+  int packing = 0;
 };
 
 }  // namespace halftone

@@ -23,6 +23,8 @@ struct LocalExecutorOptions {
   int threads = 1;          // that pack weights
   DeviceFloor floor = {};   // measured before; zeros: floor_seconds are 0
   std::function<void(double)> progress = {};
+  std::string pack_cache = {};                        // a directory that keeps packed weights; empty: none
+  std::function<void(const std::string&)> warn = {};  // hears what is wrong with it
 };
 
 class LocalExecutor final : public Executor {

@@ -23,7 +23,11 @@ absl::Status LocalExecutor::load(const ModelSource& source, const LocalExecutorO
   const ModelConfig& c = decoder_.config;
   floor_ = options.floor;
   context_ = options.max_context > 0 ? std::min(options.max_context, c.context) : c.context;
-  auto weights = Weights::load(source, decoder_, options.modes, device_, options.threads, options.progress);
+  auto weights = Weights::load(source, decoder_, options.modes, device_,
+                               {.threads = options.threads,
+                                .progress = options.progress,
+                                .pack_cache = options.pack_cache,
+                                .warn = options.warn});
   if (!weights.ok()) return weights.status();
   weights_ = *std::move(weights);
   auto transformer =

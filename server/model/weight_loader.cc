@@ -27,6 +27,22 @@ bool same_values(const SourceTensor& tensor, const WeightFormat& format) {
   return format.name == "f32" || (format.name == "bf16" && tensor.type() == "BF16");
 }
 
+int64_t chunks_of(const SourceTensor& tensor) { return (tensor.rows() + kPackRows - 1) / kPackRows; }
+
+// work(i, is it the caller's thread) for all i, until one answers false.
+void in_parallel(int threads, size_t count, const std::function<bool(size_t, bool)>& work) {
+  std::atomic<size_t> next{0};
+  auto loop = [&](bool caller) {
+    for (size_t i; (i = next.fetch_add(1)) < count;) {
+      if (!work(i, caller)) next.store(count);
+    }
+  };
+  std::vector<std::thread> helpers;
+  for (int i = 1; i < threads; ++i) helpers.emplace_back(loop, false);
+  loop(true);
+  for (std::thread& helper : helpers) helper.join();
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Weights::Packed>> WeightLoader::plan_packed(const SourceTensor& tensor,
@@ -72,9 +88,7 @@ absl::Status WeightLoader::plan_matrix(const std::string& name, TensorClass tens
   if (!planned.ok()) return planned.status();
   packed = *std::move(planned);
   packed->users = {mode};
-  for (int64_t first = 0; first < tensor->rows(); first += kPackRows) {
-    chunks_.push_back({packed.get(), tensor, &place->first.first, first});
-  }
+  jobs_.push_back({packed.get(), tensor, &place->first.first, &place->first.second});
   return absl::OkStatus();
 }
 
@@ -127,47 +141,83 @@ absl::Status WeightLoader::allocate() {
 }
 
 absl::Status WeightLoader::fill_chunk(const Chunk& chunk) const {
-  const PackedMatrix& matrix = chunk.packed->matrix;
-  int64_t count = std::min(kPackRows, chunk.tensor->rows() - chunk.first);
-  if (chunk.packed->import) {
+  const SourceTensor& tensor = *chunk.job->tensor;
+  const PackedMatrix& matrix = chunk.job->packed->matrix;
+  int64_t count = std::min(kPackRows, tensor.rows() - chunk.first);
+  if (chunk.job->packed->import) {
     AffineGroupsBuffer groups;
-    absl::Status status = chunk.tensor->read_groups(chunk.first, count, groups);
+    absl::Status status = tensor.read_groups(chunk.first, count, groups);
     if (!status.ok()) return status;
     if (matrix.format->import_rows(matrix, chunk.first, groups.view)) return absl::OkStatus();
-    return absl::InvalidArgumentError(absl::StrCat("tensor ", *chunk.name, " (", std::string(chunk.tensor->type()),
+    return absl::InvalidArgumentError(absl::StrCat("tensor ", *chunk.job->name, " (", std::string(tensor.type()),
                                                    "): rows from ", chunk.first,
                                                    " on hold scales that are no finite halves"));
   }
-  std::vector<float> values(static_cast<size_t>(count * chunk.tensor->cols()));
-  absl::Status status = chunk.tensor->read_rows(chunk.first, count, values);
+  std::vector<float> values(static_cast<size_t>(count * tensor.cols()));
+  absl::Status status = tensor.read_rows(chunk.first, count, values);
   if (status.ok()) matrix.format->pack_rows(matrix, chunk.first, count, values.data());
   return status;
 }
 
-absl::Status WeightLoader::fill(int threads, const std::function<void(double)>& progress) {
-  std::atomic<size_t> next{0}, done{0};
+void WeightLoader::open_cache(const LoadOptions& options) {
+  if (options.pack_cache.empty()) return;
+  cache_ = std::make_unique<PackCache>(options.pack_cache, source_.digest, [&](const std::string& line) {
+    if (options.warn) options.warn(line);
+  });
+  for (Job& job : jobs_) {
+    bool kept = !job.packed->import && PackCache::keeps(*job.packed->matrix.format);
+    if (kept) job.cached = cache_->add(*job.name, *job.choice, job.packed->matrix);
+  }
+  cache_->open();
+}
+
+// What could be read is no longer a job.
+void WeightLoader::read_cached(const LoadOptions& options, double all) {
+  std::vector<char> read(jobs_.size(), 0);
+  in_parallel(options.threads, jobs_.size(), [&](size_t i, bool caller) {
+    if (!jobs_[i].cached || !cache_->holds(*jobs_[i].cached) || !cache_->read(*jobs_[i].cached)) return true;
+    read[i] = 1;
+    int64_t done = done_.fetch_add(chunks_of(*jobs_[i].tensor)) + chunks_of(*jobs_[i].tensor);
+    if (caller && options.progress) options.progress(static_cast<double>(done) / all);
+    return true;
+  });
+  std::vector<Job> left;
+  for (size_t i = 0; i < jobs_.size(); ++i) {
+    if (read[i] == 0) left.push_back(jobs_[i]);
+  }
+  jobs_ = std::move(left);
+}
+
+absl::Status WeightLoader::pack(const LoadOptions& options, double all) {
+  std::vector<Chunk> chunks;
+  for (const Job& job : jobs_) {
+    for (int64_t first = 0; first < job.tensor->rows(); first += kPackRows) chunks.push_back({&job, first});
+  }
   std::mutex mutex;
   absl::Status first_error;
-  auto work = [&](bool reports) {
-    while (true) {
-      size_t i = next.fetch_add(1);
-      if (i >= chunks_.size()) return;
-      absl::Status status = fill_chunk(chunks_[i]);
-      if (!status.ok()) {
-        std::lock_guard lock(mutex);
-        if (first_error.ok()) first_error = status;
-        next.store(chunks_.size());
-        return;
-      }
-      size_t finished = done.fetch_add(1) + 1;
-      if (reports && progress) progress(static_cast<double>(finished) / static_cast<double>(chunks_.size()));
+  in_parallel(options.threads, chunks.size(), [&](size_t i, bool caller) {
+    absl::Status status = fill_chunk(chunks[i]);
+    if (!status.ok()) {
+      std::lock_guard lock(mutex);
+      first_error.Update(status);
+      return false;
     }
-  };
-  std::vector<std::thread> helpers;
-  for (int i = 1; i < threads; ++i) helpers.emplace_back(work, false);
-  work(true);
-  for (std::thread& helper : helpers) helper.join();
+    int64_t done = done_.fetch_add(1) + 1;
+    if (caller && options.progress) options.progress(static_cast<double>(done) / all);
+    return true;
+  });
   return first_error;
+}
+
+absl::Status WeightLoader::fill(const LoadOptions& options) {
+  double all = 0;
+  for (const Job& job : jobs_) all += static_cast<double>(chunks_of(*job.tensor));
+  open_cache(options);
+  if (cache_ != nullptr) read_cached(options, all);
+  absl::Status status = pack(options, all);
+  if (status.ok() && options.progress) options.progress(1);  // the last piece may have been another thread's
+  if (status.ok() && cache_ != nullptr) cache_->write();
+  return status;
 }
 
 absl::Status WeightLoader::read_vectors() {
@@ -248,12 +298,12 @@ std::unique_ptr<Weights> WeightLoader::finish() {
 }
 
 absl::StatusOr<std::unique_ptr<Weights>> Weights::load(const ModelSource& source, const Decoder& decoder,
-                                                       const std::vector<Mode>& modes, Device& device, int threads,
-                                                       const std::function<void(double)>& progress) {
+                                                       const std::vector<Mode>& modes, Device& device,
+                                                       const LoadOptions& options) {
   WeightLoader loader(source, decoder, modes, device);
   absl::Status status = loader.plan();
   if (status.ok()) status = loader.allocate();
-  if (status.ok()) status = loader.fill(threads, progress);
+  if (status.ok()) status = loader.fill(options);
   if (status.ok()) status = loader.read_vectors();
   if (!status.ok()) return status;
   return loader.finish();

@@ -1,9 +1,12 @@
 // Packs a source's tensors into their modes' formats. Used by Weights::load only.
 #pragma once
 
+#include <atomic>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "server/model/pack_cache.h"
 #include "server/model/weights.h"
 
 namespace halftone {
@@ -15,15 +18,20 @@ class WeightLoader {
 
   absl::Status plan();      // which tensor in which format, for which modes
   absl::Status allocate();  // under the right names
-  absl::Status fill(int threads, const std::function<void(double)>& progress);
+  absl::Status fill(const LoadOptions& options);
   absl::Status read_vectors();
   std::unique_ptr<Weights> finish();
 
  private:
-  struct Chunk {
+  // One tensor in one format, and 64 rows of it.
+  struct Job {
     Weights::Packed* packed;
     const SourceTensor* tensor;
-    const std::string* name;
+    const std::string *name, *choice;
+    std::optional<size_t> cached = {};  // its number in the pack cache
+  };
+  struct Chunk {
+    const Job* job;
     int64_t first;
   };
 
@@ -31,6 +39,9 @@ class WeightLoader {
   absl::Status plan_matrix(const std::string& name, TensorClass tensor_class, int64_t layer, size_t mode);
   absl::StatusOr<std::unique_ptr<Weights::Packed>> plan_packed(const SourceTensor& tensor, const std::string& name,
                                                                const WeightChoice& choice) const;
+  void open_cache(const LoadOptions& options);
+  void read_cached(const LoadOptions& options, double all);
+  absl::Status pack(const LoadOptions& options, double all);
   absl::Status fill_chunk(const Chunk& chunk) const;
   std::string owner(const Weights::Packed& packed, const std::string& choice) const;
   ModeWeights mode_weights(size_t mode) const;
@@ -41,7 +52,9 @@ class WeightLoader {
   const std::vector<Mode>& modes_;
   Device& device_;
   std::unique_ptr<Weights> weights_;
-  std::vector<Chunk> chunks_;
+  std::vector<Job> jobs_;
+  std::unique_ptr<PackCache> cache_;  // null: none
+  std::atomic<int64_t> done_{0};      // of all chunks
 };
 
 }  // namespace halftone

@@ -50,12 +50,23 @@ struct ModeWeights {
   bool exact = true;           // every matrix holds the source's own values
 };
 
+struct LoadOptions {
+  int threads = 1;                                    // that read and pack at once, 64 rows each
+  std::function<void(double)> progress = {};          // hears fractions in [0, 1], from the calling thread
+  std::string pack_cache = {};                        // a directory (pack_cache.h); empty: none
+  std::function<void(const std::string&)> warn = {};  // hears what is wrong with it, from the calling thread
+};
+
 class Weights {
  public:
-  // `threads` read and pack at once, 64 rows each. `progress` hears fractions in [0, 1] from the calling thread.
+  static absl::StatusOr<std::unique_ptr<Weights>> load(const ModelSource& source, const Decoder& decoder,
+                                                       const std::vector<Mode>& modes, Device& device,
+                                                       const LoadOptions& options);
   static absl::StatusOr<std::unique_ptr<Weights>> load(const ModelSource& source, const Decoder& decoder,
                                                        const std::vector<Mode>& modes, Device& device, int threads,
-                                                       const std::function<void(double)>& progress);
+                                                       const std::function<void(double)>& progress) {
+    return load(source, decoder, modes, device, {.threads = threads, .progress = progress});
+  }
 
   const ModeWeights& mode(size_t index) const { return modes_[index]; }
 

@@ -90,6 +90,30 @@ class Mistakes(unittest.TestCase):
         self.refused("error.*(--kv-bytes|pages)", "--model", MODEL, "--port", 0, "--metrics-port", 0, "--kv-bytes", 100)
 
 
+class PackCache(unittest.TestCase):
+    def serve(self, folder):
+        """What the server says; it served."""
+        with served.Server(BINARIES, MODEL, "w4a16", "--kv-bytes", "1MiB", "--pack-cache", folder) as server:
+            return server.output()
+
+    def test_the_second_start_writes_nothing(self):
+        with tempfile.TemporaryDirectory() as parent:
+            folder = pathlib.Path(parent) / "kept/packed"
+            first = self.serve(folder)
+            files = {file: file.stat().st_mtime_ns for file in folder.iterdir()}
+            self.assertEqual(len(files), 2, "one of w4, one of w8 for the embedding")
+            second = self.serve(folder)
+            self.assertEqual(files, {file: file.stat().st_mtime_ns for file in folder.iterdir()})
+            self.assertNotIn("warning", first + second)
+            for file in files:
+                file.write_bytes(file.read_bytes()[:-1])
+            self.assertEqual(len(re.findall("warning --pack-cache: .*packed anew", self.serve(folder))), 2)
+            self.assertNotIn("warning", self.serve(folder))
+
+    def test_a_folder_that_cannot_be_is_a_warning(self):
+        self.assertRegex(self.serve(MODEL + "/packed"), f"warning --pack-cache: {MODEL}/packed.*")
+
+
 class Help(unittest.TestCase):
     def test_it_lists_every_flag_once(self):
         result = run("--help")

@@ -41,6 +41,17 @@ constexpr CpuLinear kCpu{{&bf16::kAvx512Vnni, &bf16::kAvx2, &bf16::kEmulated}};
 
 }  // namespace
 
-const WeightFormat kBf16{"bf16", 0, "", plan, plan_import, bytes, pack_rows, import_rows, unpack_rows, nullptr, &kCpu};
+const WeightFormat kBf16{
+    .name = "bf16",
+    .code_bits = 0,
+    .scale_name = "",
+    .plan = plan,
+    .plan_import = plan_import,
+    .bytes = bytes,
+    .pack_rows = pack_rows,
+    .import_rows = import_rows,
+    .unpack_rows = unpack_rows,
+    .cpu = &kCpu,
+};
 
 }  // namespace halftone

@@ -40,6 +40,17 @@ constexpr CpuLinear kCpu{{&f32::kAvx512Vnni, &f32::kAvx2, &f32::kEmulated}};
 
 }  // namespace
 
-const WeightFormat kF32{"f32", 0, "", plan, plan_import, bytes, pack_rows, import_rows, unpack_rows, nullptr, &kCpu};
+const WeightFormat kF32{
+    .name = "f32",
+    .code_bits = 0,
+    .scale_name = "",
+    .plan = plan,
+    .plan_import = plan_import,
+    .bytes = bytes,
+    .pack_rows = pack_rows,
+    .import_rows = import_rows,
+    .unpack_rows = unpack_rows,
+    .cpu = &kCpu,
+};
 
 }  // namespace halftone

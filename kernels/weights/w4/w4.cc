@@ -6,6 +6,7 @@
 #include "kernels/contract/numbers.h"
 #include "kernels/weights/w4/w4_kernels.h"
 #include "kernels/weights/w4/w4_layout.h"
+#include "kernels/weights/w4/w4_search.h"
 
 namespace halftone {
 namespace {
@@ -70,33 +71,41 @@ PackedBytes bytes(const PackedShape& s) {
   return {size(w4::blocks(s) * w4::words(s) * kRowBlock) * 4, scales * each};
 }
 
-// The range of a group is cut into 15 steps: plain min-max rounding.
-void pack_group(const Row& row, int64_t group, int64_t first, std::span<const float> values) {
-  auto [low, high] = std::minmax_element(values.begin(), values.end());
-  auto f16 = [](float v) { return f16_from_f32(std::clamp(v, -kF16Max, kF16Max)); };
-  row.scale(group) = f16((*high - *low) / 15);
-  row.minimum_bits(group) = f16(*low);
-  float poison =
-      0;  // a value that is not finite makes the whole group NaN: it shows in the logits, not in strange text
-  for (float value : values) poison += value * 0;
-  if (std::isnan(poison)) {
-    row.scale(group) = f16_from_f32(poison);
-    return;
-  }
+void set_codes(const Row& row, int64_t group, int64_t first, std::span<const float> values) {
   float scale = f32_from_f16(row.scale(group)), minimum = f32_from_f16(row.minimum_bits(group));
+  if (std::isnan(scale)) return;
+  float inverse = inverse_of(scale);
   for (size_t i = 0; i < values.size(); ++i) {
-    float steps = scale > 0 ? std::nearbyint((values[i] - minimum) / scale) : 0;
-    row.set_code(first + static_cast<int64_t>(i), static_cast<uint32_t>(std::clamp(steps, 0.0f, 15.0f)));
+    float code = w4::code_of(values[i], minimum, inverse);
+    row.set_code(first + static_cast<int64_t>(i), static_cast<uint32_t>(code));
+  }
+}
+
+// A value that is not finite makes its whole group NaN: it shows in the logits, not in strange text.
+void pack_block(const PackedMatrix& packed, int64_t first_row, const GroupRows& block, GroupTile* tile) {
+  std::vector<Row> rows;
+  for (int64_t r = 0; r < block.rows; ++r) rows.emplace_back(packed, first_row + r);
+  int64_t cols = packed.shape.cols, group = packed.shape.group;
+  w4::Grids grids;
+  for (int64_t first = 0; first < cols; first += group) {
+    GroupRows in = block;
+    in.values += first;
+    in.size = std::min(group, cols - first);
+    w4::find_grids(in, tile, &grids);
+    for (int64_t r = 0; r < block.rows; ++r) {
+      const Row& row = rows[static_cast<size_t>(r)];
+      row.scale(first / group) = grids.scale[r];
+      row.minimum_bits(first / group) = grids.minimum[r];
+      set_codes(row, first / group, first, {in.values + r * in.stride, static_cast<size_t>(in.size)});
+    }
   }
 }
 
 void pack_rows(const PackedMatrix& packed, int64_t first_row, int64_t count, const float* values) {
-  int64_t cols = packed.shape.cols, group = packed.shape.group;
-  for (int64_t r = 0; r < count; ++r) {
-    Row row(packed, first_row + r);
-    for (int64_t c = 0; c < cols; c += group) {
-      pack_group(row, c / group, c, {values + r * cols + c, static_cast<size_t>(std::min(group, cols - c))});
-    }
+  int64_t cols = packed.shape.cols;
+  GroupTile tile;
+  for (int64_t r = 0; r < count; r += kSearchRows) {
+    pack_block(packed, first_row + r, {values + r * cols, cols, std::min<int64_t>(kSearchRows, count - r), 0}, &tile);
   }
 }
 
@@ -162,7 +171,18 @@ constexpr CpuLinear kCpu{{&w4::kAvx512Vnni, &w4::kAvx2, &w4::kEmulated}};
 }  // namespace
 
 const WeightFormat kW4{
-    "w4",        4,    "f16 scale and minimum per group", plan, plan_import, bytes, pack_rows, import_rows, unpack_rows,
-    export_rows, &kCpu};
+    .name = "w4",
+    .code_bits = 4,
+    .scale_name = "f16 scale and minimum per group",
+    .plan = plan,
+    .plan_import = plan_import,
+    .bytes = bytes,
+    .pack_rows = pack_rows,
+    .import_rows = import_rows,
+    .unpack_rows = unpack_rows,
+    .export_rows = export_rows,
+    .cpu = &kCpu,
+    .packing = 1,
+};
 
 }  // namespace halftone

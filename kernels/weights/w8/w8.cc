@@ -6,6 +6,7 @@
 #include "kernels/contract/numbers.h"
 #include "kernels/weights/w8/w8_kernels.h"
 #include "kernels/weights/w8/w8_layout.h"
+#include "kernels/weights/w8/w8_search.h"
 
 namespace halftone {
 namespace {
@@ -41,25 +42,32 @@ PackedBytes bytes(const PackedShape& s) {
   return {lanes * static_cast<size_t>(w8::words(s)) * w8::kWordInputs, lanes * static_cast<size_t>(w8::groups(s)) * 2};
 }
 
-void pack_rows(const PackedMatrix& packed, int64_t first_row, int64_t count, const float* values) {
+// A value that is not finite makes its whole group NaN: it shows in the logits, not in strange text.
+void pack_block(const PackedMatrix& packed, int64_t first_row, const GroupRows& block, GroupTile* tile) {
   int64_t cols = packed.shape.cols, group = packed.shape.group;
-  for (int64_t r = 0; r < count; ++r) {
-    int8_t* row = codes_of_row(packed, first_row + r);
-    for (int64_t first = 0; first < cols; first += group) {
-      int64_t end = std::min(first + group, cols);
-      float largest = 0, poison = 0;  // what is not finite makes the whole group NaN
-      for (int64_t c = first; c < end; ++c) {
-        largest = std::max(largest, std::fabs(values[r * cols + c]));
-        poison += values[r * cols + c] * 0;
-      }
-      uint16_t& bits = scale(packed, first_row + r, first / group);
-      bits = f16_from_f32(std::min(largest / 127, kF16Max) + poison);
-      float step = f32_from_f16(bits);
-      for (int64_t c = first; c < end; ++c) {
-        float q = step > 0 ? std::nearbyint(values[r * cols + c] / step) : 0;
-        code(row, c) = static_cast<int8_t>(std::clamp(q, -127.0f, 127.0f));
+  uint16_t scales[kSearchRows];
+  for (int64_t first = 0; first < cols; first += group) {
+    GroupRows in = block;
+    in.values += first;
+    in.size = std::min(group, cols - first);
+    w8::find_scales(in, tile, scales);
+    for (int64_t r = 0; r < block.rows; ++r) {
+      scale(packed, first_row + r, first / group) = scales[r];
+      float step = f32_from_f16(scales[r]), inverse = inverse_of(step);
+      if (std::isnan(step)) continue;
+      int8_t* row = codes_of_row(packed, first_row + r);
+      for (int64_t c = 0; c < in.size; ++c) {
+        code(row, first + c) = static_cast<int8_t>(w8::code_of(in.values[r * in.stride + c], inverse));
       }
     }
+  }
+}
+
+void pack_rows(const PackedMatrix& packed, int64_t first_row, int64_t count, const float* values) {
+  int64_t cols = packed.shape.cols;
+  GroupTile tile;
+  for (int64_t r = 0; r < count; r += kSearchRows) {
+    pack_block(packed, first_row + r, {values + r * cols, cols, std::min<int64_t>(kSearchRows, count - r), 0}, &tile);
   }
 }
 
@@ -111,7 +119,19 @@ constexpr CpuLinear kCpu{{&w8::kAvx512Vnni, &w8::kAvx2, &w8::kEmulated}};
 
 }  // namespace
 
-const WeightFormat kW8{"w8",      8,           "f16 scale per group", plan,        plan_import, bytes,
-                       pack_rows, import_rows, unpack_rows,           export_rows, &kCpu};
+const WeightFormat kW8{
+    .name = "w8",
+    .code_bits = 8,
+    .scale_name = "f16 scale per group",
+    .plan = plan,
+    .plan_import = plan_import,
+    .bytes = bytes,
+    .pack_rows = pack_rows,
+    .import_rows = import_rows,
+    .unpack_rows = unpack_rows,
+    .export_rows = export_rows,
+    .cpu = &kCpu,
+    .packing = 1,
+};
 
 }  // namespace halftone

@@ -72,5 +72,30 @@ TEST(Memory, AModelIsNeverThereTwice) {
   }
 }
 
+TEST(Memory, NorIsItWhenPackedWeightsAreKeptAndReadAgain) {
+  TestDirectory directory;
+  TinyCheckpoint tiny;
+  tiny.config.dim = 256;
+  tiny.config.ffn = 1024;
+  tiny.config.vocabulary = 12000;
+  write_tiny_gguf(directory.file("model.gguf"), tiny);
+  const absl::StatusOr<ModelSource> source = open_model(directory.file("model.gguf"));
+  ASSERT_TRUE(source.ok()) << source.status();
+  Ledger ledger;
+  const std::unique_ptr<Device> device = make_cpu_device({.threads = 1, .isa = ""}, ledger);
+  const absl::StatusOr<Decoder> decoder = describe_decoder(*source);
+  ASSERT_TRUE(decoder.ok()) << decoder.status();
+  for (const char* start : {"that packs", "that reads"}) {
+    const int64_t before = live.load();
+    peak.store(before);
+    auto weights = Weights::load(*source, *decoder, *parse_modes("w8a16,w4a16"), *device,
+                                 {.threads = 2, .pack_cache = directory.file("cache")});
+    ASSERT_TRUE(weights.ok());
+    const int64_t rows = kPackRows * 1024 * 4;
+    EXPECT_LT(peak.load() - before, 2 * rows + 300'000) << "in a start " << start;
+    EXPECT_GT(ledger.total(), 12u * static_cast<uint64_t>(rows)) << "or the bound would say nothing";
+  }
+}
+
 }  // namespace
 }  // namespace halftone
