@@ -17,7 +17,7 @@ float read_all(const float* data, int64_t count) {
 }
 
 // Six sums of up to two registers each: enough to hide the latency of an fma, few enough to stay in registers.
-constexpr int kFloorSums = 6;
+inline constexpr int kFloorSums = 6;
 
 template <class S>
 float multiply_floats(int64_t rounds, int64_t* multiply_adds) {

@@ -60,7 +60,8 @@ std::vector<double> magnitudes(const PackedMatrix& matrix, int64_t row) {
 std::vector<Bounded> multiply_rounded(const PackedMatrix& matrix, const Inputs& inputs, int64_t tokens,
                                       Activations activations) {
   const int64_t rows = matrix.shape.rows, cols = matrix.shape.cols, segment = a8_segment(matrix.shape, activations);
-  const double roundings = static_cast<double>((cols + segment - 1) / segment) * 2 + 8;
+  const int64_t segments = (cols + segment - 1) / segment;
+  const double roundings = static_cast<double>(2 * segments + 8);
   std::vector<Bounded> out(static_cast<size_t>(tokens * rows));
   std::vector<float> weights(static_cast<size_t>(cols));
   for (int64_t t = 0; t < tokens; ++t) {

@@ -57,13 +57,13 @@ absl::Status Tokenizer::Tables::check_ids() const {
                                  {"the unknown token", vocabulary.unknown},
                                  {"the padding token", vocabulary.pad}}) {
     if (!id) continue;
-    if (const auto status = check(name, *id); !status.ok()) return status;
+    if (auto status = check(name, *id); !status.ok()) return status;
   }
   for (const TokenId id : vocabulary.eos) {
-    if (const auto status = check("EOS", id); !status.ok()) return status;
+    if (auto status = check("EOS", id); !status.ok()) return status;
   }
   for (const auto& token : vocabulary.added) {
-    if (const auto status = check("added token " + quoted_piece(token.content), token.id); !status.ok()) return status;
+    if (auto status = check("added token " + quoted_piece(token.content), token.id); !status.ok()) return status;
     if (token.content.empty() || token.content.size() > kMaxPieceBytes) {
       return absl::InvalidArgumentError(absl::StrFormat("vocabulary: added token %d has %d bytes; 1 to %d are possible",
                                                         token.id, token.content.size(), kMaxPieceBytes));
@@ -185,8 +185,8 @@ void Tokenizer::Tables::fill_eos() {
 
 absl::Status Tokenizer::Tables::fill(Vocabulary from) {
   vocabulary = std::move(from);
-  if (const auto status = check_pieces(); !status.ok()) return status;
-  if (const auto status = check_ids(); !status.ok()) return status;
+  if (auto status = check_pieces(); !status.ok()) return status;
+  if (auto status = check_ids(); !status.ok()) return status;
   if (!sentence_piece()) {
     pre_tokenizer = find_pre_tokenizer(vocabulary.pre_tokenizer);
     if (pre_tokenizer == nullptr) {
@@ -199,7 +199,7 @@ absl::Status Tokenizer::Tables::fill(Vocabulary from) {
   fill_words();
   if (!words.contains(kSpaceMark)) merges_reach_over_marks = true;  // a row of unknown characters may
   const bool by_score = sentence_piece() && vocabulary.merges.empty() && !vocabulary.scores.empty();
-  if (const auto status = by_score ? fill_merges_from_scores() : fill_merges(); !status.ok()) return status;
+  if (auto status = by_score ? fill_merges_from_scores() : fill_merges(); !status.ok()) return status;
   fill_eos();
   vocabulary.merges = {};
   vocabulary.scores = {};
