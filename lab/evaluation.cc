@@ -70,8 +70,9 @@ absl::Status Evaluator::prepare() {
   const LaneModel model{in_.source, in_.decoder, in_.device, in_.text.window_tokens, kStepTokens};
   auto add = [&](const LaneOptions& options, Contender* contender) {
     auto lane = Lane::create(model, options);
-    if (lane.ok()) contender->lane = *std::move(lane);
-    return lane.status();
+    if (!lane.ok()) return lane.status();
+    contender->lane = *std::move(lane);
+    return absl::OkStatus();
   };
   LaneOptions reference{.weights = in_.reference.weights, .kv = in_.reference.kv, .step_tokens = kStepTokens};
   status = add(reference, &reference_);
