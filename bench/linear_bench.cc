@@ -17,7 +17,7 @@ constexpr int64_t kTokens[] = {1, 4, 16, 128};
 class RotatedWeights {
  public:
   RotatedWeights(Device& device, const WeightFormat& format, const PackedShape& shape) : bytes_(format.bytes(shape)) {
-    const size_t copies = std::min<size_t>(kBeyondCaches / bytes_.total() + 1, 64);
+    const size_t copies = kBeyondCaches / bytes_.total() + 1;
     for (size_t i = 0; i < copies; ++i) {
       codes_.push_back(device.allocate(bytes_.codes, {"bench", MemoryCategory::kWeights}));
       scales_.push_back(device.allocate(bytes_.scales, {"bench", MemoryCategory::kWeightScales}));

@@ -74,8 +74,7 @@ class Comparison {
       // A seed that was drawn for the first mode draws for all.
       if (!message.request_id().empty()) request.mutable_sampling()->set_seed(message.seed());
     };
-    absl::Status status =
-        client_.generate(v1::GenerateRequest(request), on_message, globals_.call(&cancellation_));
+    absl::Status status = client_.generate(v1::GenerateRequest(request), on_message, globals_.call(&cancellation_));
     if (!flags_.json && !answer.tokens.empty()) std::cout << std::endl;
     if (!status.ok()) return status;
     answers_.push_back(std::move(answer));

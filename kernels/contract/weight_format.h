@@ -40,9 +40,14 @@ struct PackedBytes {
 struct PackedMatrix {
   const WeightFormat* format = nullptr;
   PackedShape shape;
-  std::byte* codes = nullptr;   // 64-byte aligned, bytes(shape).codes long
-  std::byte* scales = nullptr;  // likewise; null where the format has none
+  std::byte* codes = nullptr;   // 32-byte aligned, bytes(shape).codes long
+  std::byte* scales = nullptr;  // 16-byte aligned, bytes(shape).scales long; null where the format has none
 };
+
+// How far ahead of its load a block's codes are fetched into the caches. Blocks lie one after the other and two go
+// through at once, so what follows this place in the next two is wanted a tile's time later; only long rows are a
+// stream of their own.
+constexpr int64_t fetch_ahead(int64_t block_bytes) { return 2 * block_bytes <= 32768 ? 2 * block_bytes : 1024; }
 
 // The CPU's way to multiply, in its own terms (kernels/cpu/linear.h); null: not on this device.
 struct CpuLinear;
@@ -57,6 +62,7 @@ struct WeightFormat {
   std::optional<PackedShape> (*plan)(int64_t rows, int64_t cols, int group);
   // The layout that takes codes of this grid over exactly. Nothing: they must be requantized.
   std::optional<PackedShape> (*plan_import)(int64_t rows, int64_t cols, const AffineGrid& grid);
+  // Codes take a multiple of 32 bytes, scales one of 16.
   PackedBytes (*bytes)(const PackedShape& shape);
 
   // first_row is a multiple of 64, values hold at most 64 rows. `packed` starts zeroed. Any thread, disjoint rows at

@@ -14,20 +14,27 @@ constexpr int64_t kPanelFloats = 64 * 1024;  // beyond so many floats of panels 
 
 int64_t blocks_of(const PackedMatrix& m) { return (m.shape.rows + kRowBlock - 1) / kRowBlock; }
 
-// How one call's outputs are cut: an item is some neighbouring blocks for all tokens.
+// How one call's outputs are cut: an item is some neighbouring blocks for all tokens, a run is some neighbouring items
+// for one thread: the codes of few tokens are one stream from memory that should not start anew too often.
 struct Cut {
-  int64_t blocks = 0;      // in an item
-  int64_t first_item = 0;  // of all calls' items
-  int64_t items = 0;
+  int64_t blocks = 0;     // in an item
+  int64_t items = 0;      // in the call
+  int64_t run = 1;        // items in a run
+  int64_t first_run = 0;  // of all calls' runs
+
+  int64_t runs() const { return (items + run - 1) / run; }
 };
 
-Cut cut(const LinearCall& call, int64_t first_item) {
+Cut cut(const LinearCall& call, int64_t first_run, int threads) {
   int64_t matrices = call.epilogue.swiglu_up != nullptr ? 2 : 1, blocks = 2;
   if (call.x.rows > kDirectTokens) {  // panels, or codes that are read again for each tile
     int64_t fits = kPanelFloats / (call.x.cols * kRowBlock * matrices);
     blocks = std::clamp<int64_t>(fits, 1, kMaxPanels / matrices);
   }
-  return {blocks, first_item, (blocks_of(*call.weights) + blocks - 1) / blocks};
+  Cut made{.blocks = blocks, .items = (blocks_of(*call.weights) + blocks - 1) / blocks, .first_run = first_run};
+  // Some runs for each thread, so that none waits long for the last one.
+  if (call.x.rows <= kDirectTokens) made.run = std::clamp<int64_t>(made.items / (4 * threads), 1, 32);
+  return made;
 }
 
 // One item of one call. Tokens go through in tiles; a tile's outputs meet the epilogue while they are in the
@@ -146,23 +153,27 @@ size_t cpu_linear_workspace(int threads, int64_t max_tokens, int64_t max_cols) {
 void cpu_linear(const CpuContext& context, std::span<const LinearCall> calls) {
   HALFTONE_CHECK(!calls.empty() && calls.size() <= 3);
   Cut cuts[3];
-  int64_t items = 0;
+  int64_t runs = 0;
   for (size_t i = 0; i < calls.size(); ++i) {
     HALFTONE_CHECK(calls[i].x.data == calls[0].x.data && calls[i].rms_weight == calls[0].rms_weight);
     HALFTONE_CHECK(calls[i].activations == calls[0].activations);
     HALFTONE_CHECK(calls[i].x.cols == calls[i].weights->shape.cols && calls[i].y.cols == calls[i].weights->shape.rows);
-    cuts[i] = cut(calls[i], items);
-    items += cuts[i].items;
+    cuts[i] = cut(calls[i], runs, context.pool.threads());
+    runs += cuts[i].runs();
   }
   if (calls[0].x.rows == 0) return;
   int64_t scratch_floats = item_scratch_floats(calls[0].x.cols);
   const LinearInputs inputs(context, calls, scratch_floats);
-  context.pool.run(items, [&](int64_t item, int thread) {
+  context.pool.run(runs, [&](int64_t run, int thread) {
     size_t i = calls.size() - 1;
-    while (item < cuts[i].first_item) --i;
-    int64_t first = (item - cuts[i].first_item) * cuts[i].blocks;
-    int64_t blocks = std::min(cuts[i].blocks, blocks_of(*calls[i].weights) - first);
-    Item(context, calls[i], inputs, first, blocks, context.thread_scratch(thread, scratch_floats)).run();
+    while (run < cuts[i].first_run) --i;
+    const Cut& cut = cuts[i];
+    float* scratch = context.thread_scratch(thread, scratch_floats);
+    int64_t first = (run - cut.first_run) * cut.run, end = std::min(first + cut.run, cut.items);
+    for (int64_t item = first; item < end; ++item) {
+      int64_t block = item * cut.blocks, blocks = std::min(cut.blocks, blocks_of(*calls[i].weights) - block);
+      Item(context, calls[i], inputs, block, blocks, scratch).run();
+    }
   });
 }
 

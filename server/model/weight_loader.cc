@@ -1,6 +1,8 @@
 #include "server/model/weight_loader.h"
 
 #include <algorithm>
+#include <functional>
+#include <map>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
@@ -125,18 +127,33 @@ std::string WeightLoader::owner(const Weights::Packed& packed, const std::string
   return packed.users.size() == 1 ? modes_[packed.users[0]].id : choice;
 }
 
+// One buffer for each owner and category: as long as it is, the system can back it with huge pages, and a small matrix
+// does not take a page of its own.
 absl::Status WeightLoader::allocate() {
-  for (auto& [key, packed] : weights_->packed_) {
-    PackedBytes bytes = packed->matrix.format->bytes(packed->matrix.shape);
-    packed->codes = device_.allocate(bytes.codes, {owner(*packed, key.second), MemoryCategory::kWeights});
-    packed->scales = device_.allocate(bytes.scales, {owner(*packed, key.second), MemoryCategory::kWeightScales});
-    if (!packed->codes || (bytes.scales > 0 && !packed->scales)) {
-      return absl::ResourceExhaustedError(
-          absl::StrCat("no memory for ", bytes.total(), " bytes of tensor ", key.first, " in ", key.second));
+  using Place = std::pair<std::string, MemoryCategory>;
+  auto each_part = [&](const std::function<void(const Place&, size_t bytes, std::byte** data)>& part) {
+    for (auto& [key, packed] : weights_->packed_) {
+      PackedBytes bytes = packed->matrix.format->bytes(packed->matrix.shape);
+      part({owner(*packed, key.second), MemoryCategory::kWeights}, bytes.codes, &packed->matrix.codes);
+      if (bytes.scales == 0) continue;
+      part({owner(*packed, key.second), MemoryCategory::kWeightScales}, bytes.scales, &packed->matrix.scales);
     }
-    packed->matrix.codes = packed->codes.data();
-    packed->matrix.scales = packed->scales.data();
+  };
+  std::map<Place, size_t> sizes;
+  each_part([&](const Place& place, size_t bytes, std::byte**) { sizes[place] += bytes; });
+  std::map<Place, std::byte*> next;
+  for (const auto& [place, bytes] : sizes) {
+    weights_->buffers_.push_back(device_.allocate(bytes, {place.first, place.second}));
+    if (!weights_->buffers_.back()) {
+      return absl::ResourceExhaustedError(
+          absl::StrCat("no memory for ", bytes, " bytes of ", memory_category_name(place.second), " of ", place.first));
+    }
+    next[place] = weights_->buffers_.back().data();
   }
+  each_part([&](const Place& place, size_t bytes, std::byte** data) {
+    *data = next[place];
+    next[place] += bytes;
+  });
   return absl::OkStatus();
 }
 

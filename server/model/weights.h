@@ -74,12 +74,12 @@ class Weights {
   friend class WeightLoader;
   struct Packed {
     PackedMatrix matrix;
-    bool import = false;  // codes are taken over
-    bool exact = false;   // equal to the source's values
-    Buffer codes, scales;
+    bool import = false;        // codes are taken over
+    bool exact = false;         // equal to the source's values
     std::vector<size_t> users;  // modes
   };
   std::map<std::pair<std::string, std::string>, std::unique_ptr<Packed>> packed_;  // by tensor and WeightChoice::name()
+  std::vector<Buffer> buffers_;                                                    // behind all of them
   std::map<std::string, Buffer> vectors_;
   std::vector<ModeWeights> modes_;
 };

@@ -16,15 +16,17 @@ struct W4Block {
   const std::byte* codes;
   w4::Scales scales;
   AffineGrid::Offset offset;
+  int64_t ahead;
 
   W4Block(const PackedMatrix& m, int64_t block)
       : codes(m.codes + block * w4::words(m.shape) * kRowBlock * 4),
         scales(w4::scales_of(m, block)),
-        offset(m.shape.offset) {}
+        offset(m.shape.offset),
+        ahead(fetch_ahead(w4::words(m.shape) * kRowBlock * 4)) {}
 
   I load_word(int64_t word) const {
     const std::byte* at = codes + word * (kRowBlock * 4);
-    S::prefetch(at + 1024);
+    S::prefetch(at + ahead);
     return S::load_i32(at);
   }
   I zeros(int64_t group) const {

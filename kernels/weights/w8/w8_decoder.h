@@ -15,16 +15,18 @@ struct W8Block {
 
   const std::byte* codes;
   const uint16_t* scales;
+  int64_t ahead;
   F scale = S::zero();
 
   W8Block(const PackedMatrix& m, int64_t block)
       : codes(m.codes + block * w8::words(m.shape) * kRowBlock * 4),
-        scales(reinterpret_cast<const uint16_t*>(m.scales) + block * w8::groups(m.shape) * kRowBlock) {}
+        scales(reinterpret_cast<const uint16_t*>(m.scales) + block * w8::groups(m.shape) * kRowBlock),
+        ahead(fetch_ahead(w8::words(m.shape) * kRowBlock * 4)) {}
 
   void start_group(int64_t group) { scale = S::load_f16(scales + group * kRowBlock); }
   Word load(int64_t word) const {
     const std::byte* at = codes + word * (kRowBlock * 4);
-    S::prefetch(at + 1024);
+    S::prefetch(at + ahead);
     return S::load_i32(at);
   }
 };
