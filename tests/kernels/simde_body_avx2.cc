@@ -25,9 +25,14 @@ __m256 extractf32x8_ps(__m512 a, int) {
 }
 
 }  // namespace
+// Macros in some compilers' own headers.
+#undef _mm512_srai_epi32
 #define _mm512_srai_epi32 srai_epi32
+#undef _mm512_cvtepi32_ps
 #define _mm512_cvtepi32_ps cvtepi32_ps
+#undef _mm512_cvtps_epi32
 #define _mm512_cvtps_epi32 cvtps_epi32
+#undef _mm512_extractf32x8_ps
 #define _mm512_extractf32x8_ps extractf32x8_ps
 
 #include "kernels/contract/exp.h"
