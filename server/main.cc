@@ -8,6 +8,8 @@
 #include <chrono>
 #include <csignal>
 #include <cstring>
+#include <functional>
+#include <thread>
 
 #include "kernels/cpu/cpu_device.h"
 #include "server/config.h"
@@ -144,6 +146,26 @@ int wait_for_signal(const sigset_t& signals) {
   return signal;
 }
 
+// While it lives, another signal calls `hurry`.
+class SecondSignal {
+ public:
+  SecondSignal(const sigset_t& signals, std::function<void()> hurry)
+      : thread_([this, signals, hurry = std::move(hurry)] {
+          const timespec moment{0, 50'000'000};
+          while (!done_) {
+            if (sigtimedwait(&signals, nullptr, &moment) > 0) hurry();
+          }
+        }) {}
+  ~SecondSignal() {
+    done_ = true;
+    thread_.join();
+  }
+
+ private:
+  std::atomic<bool> done_{false};
+  std::thread thread_;
+};
+
 void log_ready(const Checkpoint& checkpoint, const RpcServer& rpc, const HttpServer& http, const ServerConfig& config) {
   for (const ModeFacts& mode : checkpoint.executor->modes()) {
     spdlog::info("mode {}: {:.2f} bits per weight, {:.1f} MB of weights, {} bytes of KV per token, {} weights", mode.id,
@@ -163,7 +185,7 @@ int run(const ServerConfig& config, const sigset_t& signals) {
     return fail("--cpu-isa", absl::InvalidArgumentError(config.cpu_isa + " does not run on this machine"));
   spdlog::info("halftone {} loads {} on cpu ({})", kVersion, config.model, std::string(device->kernel_name()));
   absl::StatusOr<Checkpoint> loaded = load_checkpoint(config, *modes, *device);
-  if (!loaded.ok()) return fail(config.model.c_str(), loaded.status());
+  if (!loaded.ok()) return fail("--model", loaded.status());
   Checkpoint& checkpoint = *loaded;
 
   Metrics metrics(checkpoint.config.name, describe_modes(*checkpoint.executor, checkpoint.format));
@@ -204,11 +226,16 @@ int run(const ServerConfig& config, const sigset_t& signals) {
   log_ready(checkpoint, **rpc, **http, config);
 
   int signal = wait_for_signal(signals);
-  spdlog::info("{}: draining for at most {} s", broken ? "stopping" : strsignal(signal), config.drain_seconds);
+  const EngineLoad load = engine.load();
+  spdlog::info("{}: {} requests running and {} waiting may take {} s to end; another signal ends them at once",
+               broken ? "stopping" : strsignal(signal), load.running, load.waiting, config.drain_seconds);
   health.store(Health::kDraining);
   (*rpc)->stop_serving();
   engine.drain(steady_now() + nanoseconds(broken ? 0 : config.drain_seconds));
-  (*rpc)->shutdown(1);
+  {
+    const SecondSignal impatient(signals, [&] { engine.drain(steady_now()); });
+    (*rpc)->shutdown(1);
+  }
   (*http)->stop();
   metrics.on_scrape({});
   spdlog::info("stopped");
