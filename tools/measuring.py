@@ -82,8 +82,10 @@ def sixteen_at_once(server, mode, seed):
 
 
 def machine():
-    model = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text()).group(1)
-    return f"{model}, {len(os.sched_getaffinity(0))} processors"
+    about = pathlib.Path("/proc/cpuinfo").read_text()
+    model = re.search(r"model name\s*: (.*)", about).group(1)
+    kind = "AVX-512 VNNI" if "avx512_vnni" in about else "AVX2 without VNNI"
+    return f"{model}, {len(os.sched_getaffinity(0))} processors ({kind})"
 
 
 def commit():

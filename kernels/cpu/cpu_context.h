@@ -22,7 +22,8 @@ struct CpuContext {
   float* thread_scratch(int thread, int64_t floats) const;
 };
 
-DeviceFloor cpu_measure_floor(const CpuContext& context);
+// `memory`: far larger than the caches, a multiple of 4096 floats; held like weights are.
+DeviceFloor cpu_measure_floor(const CpuContext& context, std::span<const float> memory);
 void cpu_linear(const CpuContext& context, std::span<const LinearCall> calls);
 int64_t cpu_rope_store(const CpuContext& context, const RopeStoreCall& call);
 void cpu_attention(const CpuContext& context, const AttentionCall& call);

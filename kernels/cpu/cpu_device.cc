@@ -64,7 +64,10 @@ class CpuDevice final : public Device {
     context_.workspace_bytes = bytes;
   }
 
-  DeviceFloor measure_floor() override { return cpu_measure_floor(context_); }
+  DeviceFloor measure_floor() override {
+    const Buffer memory = allocate(size_t{128} << 20, {"shared", MemoryCategory::kWorkspace});
+    return cpu_measure_floor(context_, {memory.f32(), memory.bytes() / sizeof(float)});
+  }
 
   bool supports(const WeightFormat& format) const override {
     const CpuLinearKernels* kernels = context_.body.kernels(format);

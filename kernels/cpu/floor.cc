@@ -1,14 +1,12 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <vector>
 
 #include "kernels/cpu/cpu_context.h"
 
 namespace halftone {
 namespace {
 
-constexpr int64_t kFloats = 32 << 20;  // 128 MiB
 constexpr int64_t kPieces = 64;
 constexpr int kRepeats = 5;
 
@@ -28,16 +26,15 @@ double best_seconds(Run run) {
 
 }  // namespace
 
-DeviceFloor cpu_measure_floor(const CpuContext& context) {
+DeviceFloor cpu_measure_floor(const CpuContext& context, std::span<const float> memory) {
   const CpuOps& ops = context.ops();
   std::atomic<float> keep{0};  // what the loops return must go somewhere
   DeviceFloor floor;
-  {
-    const std::vector<float> memory(kFloats, 1.0f);
-    auto read = [&](int64_t piece, int) {
-      keep = ops.read_all(memory.data() + piece * (kFloats / kPieces), kFloats / kPieces);
-    };
-    floor.bytes_per_second = kFloats * sizeof(float) / best_seconds([&] { context.pool.run(kPieces, read); });
+  const int64_t piece_floats = static_cast<int64_t>(memory.size()) / kPieces;
+  auto read = [&](int64_t piece, int) { keep = ops.read_all(memory.data() + piece * piece_floats, piece_floats); };
+  if (!memory.empty()) {
+    floor.bytes_per_second =
+        static_cast<double>(memory.size_bytes()) / best_seconds([&] { context.pool.run(kPieces, read); });
   }
   for (int kind = 0; kind < kArithmetics; ++kind) {
     std::atomic<int64_t> multiply_adds{0};

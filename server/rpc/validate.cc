@@ -157,7 +157,7 @@ absl::StatusOr<ModeIndex> find_mode(const std::string& id, const RequestRules& r
   }
   absl::Status status =
       absl::NotFoundError(absl::StrCat("there is no mode \"", shortened(id, 64), "\"; the modes are ", known,
-                                         "; a server serves those that it was started with (--modes)"));
+                                       "; a server serves those that it was started with (--modes)"));
   set_reason(status, "UNKNOWN_MODE", {{"modes", known}});
   return status;
 }
