@@ -8,12 +8,14 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "kernels/cpu/cpu_device.h"
 #include "lab/machine.h"
 #include "lab/plot.h"
+#include "server/source/mapped_file.h"
 #include "server/version.h"
 
 namespace halftone {
@@ -22,18 +24,9 @@ namespace {
 constexpr const char* kReference = "f32";  // holds the source's own values, whatever they are
 
 absl::StatusOr<std::string> read_text(const std::string& path) {
-  std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"), std::fclose);
-  std::string text;
-  char block[1 << 16];
-  while (file != nullptr) {
-    const size_t count = std::fread(block, 1, sizeof(block), file.get());
-    text.append(block, count);
-    if (count == 0) break;
-  }
-  if (file == nullptr || std::ferror(file.get()) != 0) {
-    return absl::NotFoundError(absl::StrCat("--text ", path, " can't be read"));
-  }
-  return text;
+  absl::StatusOr<std::string> text = read_small_file(path, std::numeric_limits<uint64_t>::max());
+  if (text.ok()) return text;
+  return absl::NotFoundError(absl::StrCat("--text can't be read: ", text.status().message()));
 }
 
 absl::Status write_file(const std::string& path, const std::string& content) {

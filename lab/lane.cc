@@ -6,7 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "kernels/contract/check.h"
-#include "kernels/kv/kv.h"
+#include "server/model/mode_kv_layout.h"
 
 namespace halftone {
 
@@ -18,11 +18,7 @@ absl::StatusOr<std::unique_ptr<Lane>> Lane::create(const LaneModel& model, const
   if (!transformer.ok()) return transformer.status();
   lane->transformer_ = *std::move(transformer);
 
-  const ModelConfig& c = model.decoder.config;
-  const KvFormat* format = find_kv_format(options.kv);
-  HALFTONE_CHECK(format != nullptr);
-  lane->layout_ = make_kv_layout(*format, static_cast<int64_t>(options.weights->layers.size()), c.kv_heads, c.head_dim,
-                                 format->default_page_tokens);
+  lane->layout_ = mode_kv_layout(model.decoder.config, *options.weights, options.kv);
   const int64_t tokens = lane->layout_.page_tokens, pages = (model.window_tokens + tokens - 1) / tokens;
   const size_t bytes = static_cast<size_t>(pages) * lane->layout_.page_bytes;
   lane->arena_ = model.device.allocate(bytes, {"shared", MemoryCategory::kKvCache});

@@ -3,7 +3,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "kernels/contract/check.h"
-#include "kernels/kv/kv.h"
+#include "server/model/mode_kv_layout.h"
 
 namespace halftone {
 namespace {
@@ -40,11 +40,7 @@ std::string mode_line(const ReportedMode& m, size_t width) {
 
 ReportedMode describe_mode(const ModelSource& source, const Decoder& decoder, const Mode& mode,
                            const ModeWeights& weights) {
-  const ModelConfig& c = decoder.config;
-  const KvFormat* format = find_kv_format(mode.kv);
-  HALFTONE_CHECK(format != nullptr);
-  const KvLayout layout = make_kv_layout(*format, static_cast<int64_t>(weights.layers.size()), c.kv_heads, c.head_dim,
-                                         format->default_page_tokens);
+  const KvLayout layout = mode_kv_layout(decoder.config, weights, mode.kv);
   ReportedMode out;
   out.id = mode.id;
   out.weights_digest = weights_digest(source.digest, mode.recipe.text());

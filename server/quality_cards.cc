@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <system_error>
 
 #include "absl/strings/str_cat.h"
@@ -11,8 +10,6 @@ namespace halftone {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr size_t kMaxCardBytes = 1 << 20;
 
 absl::StatusOr<std::vector<std::string>> card_files(const std::string& directory) {
   std::error_code error;
@@ -23,18 +20,6 @@ absl::StatusOr<std::vector<std::string>> card_files(const std::string& directory
   if (error) return absl::NotFoundError(absl::StrCat(directory, " can't be read: ", error.message()));
   std::sort(files.begin(), files.end());
   return files;
-}
-
-absl::StatusOr<QualityCard> read_card(const std::string& path) {
-  std::error_code error;
-  if (!fs::is_regular_file(path, error)) return absl::InvalidArgumentError(absl::StrCat(path, " is no file"));
-  std::ifstream in(path, std::ios::binary);
-  if (!in) return absl::NotFoundError(absl::StrCat(path, " can't be read"));
-  std::string text(kMaxCardBytes + 1, '\0');
-  in.read(text.data(), static_cast<std::streamsize>(text.size()));
-  text.resize(static_cast<size_t>(in.gcount()));
-  if (text.size() > kMaxCardBytes) return absl::InvalidArgumentError(absl::StrCat(path, " is too large for a card"));
-  return parse_quality_card(text, path);
 }
 
 }  // namespace
@@ -48,7 +33,7 @@ QualityCards read_quality_cards(const std::string& directory, std::span<const Mo
     return cards;
   }
   for (const std::string& path : *files) {
-    absl::StatusOr<QualityCard> card = read_card(path);
+    absl::StatusOr<QualityCard> card = read_quality_card(path);
     if (!card.ok()) {
       cards.ignored.emplace_back(card.status().message());
       continue;

@@ -25,8 +25,6 @@ double tokens_per_second(const v1::Receipt& receipt) {
   return receipt.tpot_seconds() > 0 ? 1 / receipt.tpot_seconds() : 0;
 }
 
-std::string mib(uint64_t bytes) { return short_number(static_cast<double>(bytes) / (1 << 20)); }
-
 std::string or_dash(double value) { return value > 0 ? short_number(value) : "-"; }
 
 std::vector<std::string> row(const ModeAnswer& first, const ModeAnswer& answer) {

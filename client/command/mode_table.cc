@@ -11,8 +11,6 @@ namespace {
 
 constexpr const char* kNothing = "-";
 
-std::string mib(uint64_t bytes) { return short_number(static_cast<double>(bytes) / (1 << 20)); }
-
 std::string milliseconds(bool measured, double seconds) { return measured ? short_number(seconds * 1e3) : kNothing; }
 
 std::string number(bool measured, const std::string& shown) { return measured ? shown : kNothing; }

@@ -36,6 +36,8 @@ std::string bytes_text(double bytes) {
   return absl::StrFormat("%.*f %s", unit == 0 ? 0 : 1, bytes, units[unit]);
 }
 
+std::string mib(uint64_t bytes) { return short_number(static_cast<double>(bytes) / (1 << 20)); }
+
 std::string short_number(double value) {
   const double size = std::fabs(value);
   const int decimals = size == 0 || size >= 99.95 ? 0 : size >= 9.995 ? 1 : size >= 0.9995 ? 2 : 3;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,7 @@ class Table {
 };
 
 std::string bytes_text(double bytes);    // "91.2 MiB"
+std::string mib(uint64_t bytes);         // "91.2"
 std::string short_number(double value);  // three digits: "0.123", "1.23", "12.3", "1234"
 
 }  // namespace halftone

@@ -44,11 +44,6 @@ struct PackedMatrix {
   std::byte* scales = nullptr;  // 16-byte aligned, bytes(shape).scales long; null where the format has none
 };
 
-// How far ahead of its load a block's codes are fetched into the caches. Blocks lie one after the other and two go
-// through at once, so what follows this place in the next two is wanted a tile's time later; only long rows are a
-// stream of their own.
-constexpr int64_t fetch_ahead(int64_t block_bytes) { return 2 * block_bytes <= 32768 ? 2 * block_bytes : 1024; }
-
 // The CPU's way to multiply, in its own terms (kernels/cpu/linear.h); null: not on this device.
 struct CpuLinear;
 

@@ -19,6 +19,11 @@ constexpr int64_t kDirectTokens = 6;
 // So many tokens at once go through an integer product, which never unpacks.
 constexpr int64_t kA8Tokens = 4;
 
+// How far ahead of its load a block's codes are fetched into the caches. Blocks lie one after the other and two go
+// through at once, so what follows this place in the next two is wanted a tile's time later; only long rows are a
+// stream of their own.
+constexpr int64_t fetch_ahead(int64_t block_bytes) { return 2 * block_bytes <= 32768 ? 2 * block_bytes : 1024; }
+
 struct CpuLinearKernels {
   // out[t * out_stride + r] for the 16 * blocks outputs of blocks [first_block, first_block + blocks), tokens <=
   // kDirectTokens.

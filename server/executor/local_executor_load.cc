@@ -2,9 +2,8 @@
 #include <numeric>
 
 #include "absl/strings/str_cat.h"
-#include "kernels/contract/check.h"
-#include "kernels/kv/kv.h"
 #include "server/executor/local_executor.h"
+#include "server/model/mode_kv_layout.h"
 #include "server/model/quality_card.h"
 
 namespace halftone {
@@ -42,12 +41,8 @@ absl::Status LocalExecutor::load(const ModelSource& source, const LocalExecutorO
 
 // One page size for all modes: the smallest that holds a page of each.
 absl::Status LocalExecutor::make_pages(const LocalExecutorOptions& options) {
-  const ModelConfig& c = decoder_.config;
   for (size_t i = 0; i < options.modes.size(); ++i) {
-    const KvFormat* format = find_kv_format(options.modes[i].kv);
-    HALFTONE_CHECK(format != nullptr);
-    const int64_t layers = static_cast<int64_t>(weights_->mode(i).layers.size());
-    layouts_.push_back(make_kv_layout(*format, layers, c.kv_heads, c.head_dim, format->default_page_tokens));
+    layouts_.push_back(mode_kv_layout(decoder_.config, weights_->mode(i), options.modes[i].kv));
     page_bytes_ = std::max<uint64_t>(page_bytes_, layouts_.back().page_bytes);
   }
   for (KvLayout& layout : layouts_) layout.page_bytes = page_bytes_;

@@ -5,13 +5,14 @@
 #include <limits>
 
 #include "server/source/json_fields.h"
+#include "server/source/mapped_file.h"
 #include "server/source/message.h"
 
 namespace halftone {
 namespace {
 
 constexpr double kNotANumber = std::numeric_limits<double>::quiet_NaN();
-constexpr size_t kMaxCardBytes = 1 << 20;
+constexpr uint64_t kMaxCardBytes = 1 << 20;
 
 struct TextField {
   const char* key;
@@ -102,6 +103,12 @@ absl::StatusOr<QualityCard> parse_quality_card(std::string_view json, const std:
   return card;
 }
 
+absl::StatusOr<QualityCard> read_quality_card(const std::string& path) {
+  absl::StatusOr<std::string> text = read_small_file(path, kMaxCardBytes);
+  if (!text.ok()) return text.status();
+  return parse_quality_card(*text, path);
+}
+
 absl::Status write_quality_card(const QualityCard& card, const std::string& directory) {
   const std::string path = path_of(directory, card.mode);
   std::ofstream out(path, std::ios::binary | std::ios::trunc);
@@ -113,13 +120,8 @@ absl::Status write_quality_card(const QualityCard& card, const std::string& dire
 absl::StatusOr<std::optional<QualityCard>> find_quality_card(const std::string& directory, const std::string& mode,
                                                              const std::string& weights_digest) {
   const std::string path = path_of(directory, mode);
-  std::ifstream in(path, std::ios::binary);
-  if (!in) return std::optional<QualityCard>();
-  std::string text(kMaxCardBytes + 1, '\0');
-  in.read(text.data(), static_cast<std::streamsize>(text.size()));
-  text.resize(static_cast<size_t>(in.gcount()));
-  if (text.size() > kMaxCardBytes) return absl::InvalidArgumentError(message(path, " is too large for a card"));
-  absl::StatusOr<QualityCard> card = parse_quality_card(text, path);
+  absl::StatusOr<QualityCard> card = read_quality_card(path);
+  if (absl::IsNotFound(card.status())) return std::optional<QualityCard>();
   if (!card.ok()) return card.status();
   if (card->mode != mode || card->weights_digest != weights_digest) return std::optional<QualityCard>();
   return std::optional<QualityCard>(*std::move(card));

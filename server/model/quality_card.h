@@ -48,6 +48,8 @@ std::string quality_card_file_name(std::string_view mode);
 std::string quality_card_json(const QualityCard& card);
 // INVALID_ARGUMENT names the file and the key. Unknown keys are left to newer readers.
 absl::StatusOr<QualityCard> parse_quality_card(std::string_view json, const std::string& file);
+// The same of a file. NOT_FOUND: there is none.
+absl::StatusOr<QualityCard> read_quality_card(const std::string& path);
 
 // Replaces the mode's file in a directory that exists. UNAVAILABLE: it can't be written.
 absl::Status write_quality_card(const QualityCard& card, const std::string& directory);

@@ -1,8 +1,6 @@
 #include "server/model/recipe.h"
 
 #include <algorithm>
-#include <fstream>
-#include <sstream>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -10,13 +8,14 @@
 #include "kernels/kv/kv.h"
 #include "kernels/weights/weights.h"
 #include "server/source/json_fields.h"
+#include "server/source/mapped_file.h"
 
 namespace halftone {
 namespace {
 
 constexpr const char* kClassNames[] = {"embedding", "attention", "mlp", "head"};
 constexpr int kGroups[] = {32, 64, 128};  // that may be forced
-constexpr size_t kMaxRecipeBytes = 1 << 20;
+constexpr uint64_t kMaxRecipeBytes = 1 << 20;
 constexpr int64_t kMaxLayers = 100000;
 
 std::string class_name(TensorClass tensor_class) { return kClassNames[static_cast<size_t>(tensor_class)]; }
@@ -212,12 +211,9 @@ absl::StatusOr<RecipeFile> parse_recipe(std::string_view json, const std::string
 }
 
 absl::StatusOr<RecipeFile> read_recipe(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) return absl::NotFoundError(absl::StrCat("recipe ", path, " can't be read"));
-  std::ostringstream text;
-  text << in.rdbuf();
-  if (text.str().size() > kMaxRecipeBytes) return absl::InvalidArgumentError(path + " is too large for a recipe");
-  return parse_recipe(text.str(), path);
+  absl::StatusOr<std::string> text = read_small_file(path, kMaxRecipeBytes);
+  if (!text.ok()) return text.status();
+  return parse_recipe(*text, path);
 }
 
 }  // namespace halftone

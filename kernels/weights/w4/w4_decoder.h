@@ -2,6 +2,7 @@
 // primitives.
 #pragma once
 
+#include "kernels/cpu/linear.h"
 #include "kernels/weights/w4/w4_layout.h"
 
 namespace halftone {

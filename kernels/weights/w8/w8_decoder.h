@@ -2,6 +2,7 @@
 // primitives.
 #pragma once
 
+#include "kernels/cpu/linear.h"
 #include "kernels/weights/w8/w8_layout.h"
 
 namespace halftone {
