@@ -30,6 +30,7 @@ struct Lanes {
   Four half[2];
 
   Lanes() : Lanes(0) {}
+  // NOLINTNEXTLINE(google-explicit-constructor): a number stands for eight of it.
   Lanes(float v) : half{{v, v, v, v}, {v, v, v, v}} {}
   Lanes(Four first, Four second) : half{first, second} {}
   float operator[](int i) const { return half[i / 4][i % 4]; }
