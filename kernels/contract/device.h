@@ -1,11 +1,16 @@
-// A processor at run time: memory with names, and the operations of a decoder. One thread at a time (the engine's);
-// operations happen in call order. Every operation is specified in plain loops by kernels/reference and classed in
-// docs/NUMERICS.md.
+// A processor at run time: memory with names, and the operations of a decoder. One thread at a time (the engine's) but
+// where a function says otherwise; operations happen in call order. Every operation is specified in plain loops by
+// kernels/reference and classed in docs/NUMERICS.md.
+//
+// Memory of a device need not be the host's: pointers in calls, tensors and matrices are the device's, spans the
+// host's, and only results that a function returns or writes into a span are there when it returns.
+//
+//   (begin embed (linear rope_store attention linear)* (gather_rows linear reduce_logits rank*)* take_clamped error)*
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -30,7 +35,7 @@ class Buffer {
 
   explicit operator bool() const { return data_ != nullptr; }
   std::byte* data() const { return static_cast<std::byte*>(data_); }
-  float* f32() const { return static_cast<float*>(data_); }
+  float* f32() const { return static_cast<float*>(data_); }  // the device's, as data() is: not for the host to read
   size_t bytes() const { return bytes_; }
 
  private:
@@ -49,6 +54,13 @@ struct AttentionSequence {
   std::span<const int32_t> pages;  // covers positions [0, first_position + tokens)
 };
 
+// One step: tokens of any number of sequences, which together cover them in order.
+struct StepBatch {
+  std::span<const int32_t> tokens;
+  std::span<const AttentionSequence> sequences;
+  int64_t max_rows = 0;  // that the activations have room for; 0: as many as there are tokens
+};
+
 struct KvTarget {
   const KvLayout* layout = nullptr;
   std::byte* arena = nullptr;  // page p, layer l: arena + p * page_bytes + l * layer_bytes
@@ -57,49 +69,58 @@ struct KvTarget {
 
 // RoPE in rotate-half order, QK norm before it where weights are given, then K and V into the pages.
 struct RopeStoreCall {
-  Tensor q, k, v;  // [tokens, heads * head_dim], [tokens, kv_heads * head_dim]; q is rotated in place
+  Tensor q, k, v;  // [rows, heads * head_dim], [rows, kv_heads * head_dim]; q is rotated in place
   int64_t heads = 0;
   const float* q_norm = nullptr;  // [head_dim]; null: none
   const float* k_norm = nullptr;
   float rms_epsilon = 0;
   const float* cosines = nullptr;  // [positions][head_dim / 2]
   const float* sines = nullptr;
-  std::span<const AttentionSequence> sequences;
   KvTarget kv;
 };
 
 // Causal attention of new tokens to everything stored, their own keys included.
 struct AttentionCall {
-  Tensor q;  // [tokens, heads * head_dim]
+  Tensor q;  // [rows, heads * head_dim]
   Tensor y;  // the same shape
   int64_t heads = 0;
   float scale = 1;     // of the scores
   int64_t window = 0;  // a token sees itself and window - 1 before it; 0: everything
-  std::span<const AttentionSequence> sequences;
   KvTarget kv;
 };
 
 struct EmbedCall {
   const PackedMatrix* weights = nullptr;  // [vocabulary, dim]
-  std::span<const int32_t> tokens;
-  Tensor y;  // [tokens, dim]
+  Tensor y;                               // [rows, dim]
 };
 
+// How the row's value at one id is changed: a penalty for repetition, then what is subtracted, then what is added.
 struct LogitEdit {
   int32_t id = 0;
-  float value = 0;
-};  // the row's value at id is replaced by this
+  float repetition = 1;
+  float subtract = 0;
+  float add = 0;  // -infinity: a mask
+
+  // Float32 operations in this order, each rounded, on every device.
+  constexpr float apply(float raw) const {
+    float value = raw;
+    if (repetition != 1) value = raw > 0 ? raw / repetition : raw * repetition;
+    value = value - subtract;
+    return value + add;
+  }
+};
 
 struct LogitCandidate {
   int32_t id = 0;
-  float logit = 0;
+  float logit = 0;  // of the row that it is a candidate of
+  float raw = 0;    // before edits
 };
 
 // What is wanted of one row of logits, and what comes back.
 struct LogitReduction {
-  const float* logits = nullptr;  // [vocabulary], raw; not changed
+  const float* logits = nullptr;  // [vocabulary], raw, the device's; not changed
   int64_t vocabulary = 0;
-  std::span<const LogitEdit> edits;  // penalties, biases and masks, already as final values; ascending id, each once
+  std::span<const LogitEdit> edits;  // penalties, biases and masks; ascending id, each once
   float inverse_temperature = 1;     // for edited_logsumexp; 0: that is not wanted
   int64_t raw_best = 0;              // so many best raw candidates
   int64_t edited_best = 0;           // so many best candidates after the edits
@@ -130,15 +151,25 @@ struct DeviceFloor {
   double seconds(const Work& work) const;
 };
 
+// So many rows are gathered at once, at most.
+constexpr int64_t kGatherRows = 64;
+
 class Device {
  public:
   virtual ~Device() = default;
 
   virtual std::string_view name() const = 0;         // "cpu"
   virtual std::string_view kernel_name() const = 0;  // "avx2", "emulated"
+  virtual DType activation_dtype() const = 0;        // of every activation but logits, which are float32
   virtual Ledger& ledger() = 0;
+  // What ended this device, or empty: once it is set every result is void.
+  virtual std::string error() = 0;
+
   // Zeroed and resident (no page fault later), 64-byte aligned. An empty Buffer: there is no memory.
   virtual Buffer allocate(size_t bytes, const MemoryTag& tag) = 0;
+  // Done when they return. Any thread may upload before the first step.
+  virtual void upload(std::byte* to, std::span<const std::byte> from) = 0;
+  virtual void download(std::span<std::byte> to, const std::byte* from) = 0;
 
   // Bytes that linear() and attention() need beside their arguments, for steps of at most so many tokens.
   virtual size_t workspace_bytes(int64_t max_tokens, int64_t max_cols, int64_t heads, int64_t head_dim) const = 0;
@@ -147,14 +178,36 @@ class Device {
   // Takes some tenths of a second and, meanwhile, 128 MiB.
   virtual DeviceFloor measure_floor() = 0;
 
-  virtual bool supports(const WeightFormat& format) const = 0;
+  virtual bool supports(const WeightFormat& format, Activations activations) const = 0;
+  // What a matrix takes in this device's layout.
+  virtual PackedBytes weight_bytes(const WeightFormat& format, const PackedShape& shape) const = 0;
+  // Whether its memory is the host's and it holds matrices in the formats' own layout: pack_rows and import_rows write
+  // to it directly.
+  virtual bool packs_in_place() const = 0;
+  // Takes over up to 64 rows packed in the format's own layout in host memory (rows.shape.rows of them) as rows
+  // first_row.. of a matrix held in this device's layout. first_row is a multiple of 64. Any thread, disjoint rows.
+  virtual void store_rows(const PackedMatrix& to, int64_t first_row, const PackedMatrix& rows) = 0;
+
+  // What embed, rope_store and attention work on until the next one; the spans stay valid until then. Returns how many
+  // rows the views of activations must have: at least the number of tokens (a device may round up to a size that it has
+  // a graph for; rows beyond the tokens hold nothing of interest), at most max_rows.
+  virtual int64_t begin(const StepBatch& batch) = 0;
+  // Runs the work; a device may record its operations the first time and replay them when the key comes again: with the
+  // same key the same operations with the same arguments, apart from what begin() brought.
+  virtual void replayable(uint64_t key, const std::function<void()>& work) = 0;
+
   virtual void embed(const EmbedCall& call) = 0;
   // Independent products of one x (equal x and norm), as one parallel piece of work.
   virtual void linear(std::span<const LinearCall> calls) = 0;
-  // Rotates and stores. Returns how many values were beyond the KV format's range and clamped.
-  virtual int64_t rope_store(const RopeStoreCall& call) = 0;
+  virtual void rope_store(const RopeStoreCall& call) = 0;
   virtual void attention(const AttentionCall& call) = 0;
+  // Row i of `to` becomes row rows[i] of `from`, for at most kGatherRows of them; equal columns and types.
+  virtual void gather_rows(const Tensor& from, std::span<const int64_t> rows, const Tensor& to) = 0;
   virtual void reduce_logits(std::span<LogitReduction> rows) = 0;
+  // 1 + number of raw logits greater than id's.
+  virtual uint32_t rank(const float* logits, int64_t vocabulary, int32_t id) = 0;
+  // K and V values beyond the KV format's range and clamped since the last call; waits for the device.
+  virtual int64_t take_clamped() = 0;
 };
 
 }  // namespace halftone

@@ -44,7 +44,7 @@ struct LinearCall {
   const float* rms_weight = nullptr;  // [cols]: x is RMS-normalized first; null: taken as it is
   float rms_epsilon = 0;
   Epilogue epilogue = {};
-  Tensor y;  // [tokens, rows]
+  Tensor y;  // [tokens, rows], of x's type, or float32 (logits)
 };
 
 }  // namespace halftone

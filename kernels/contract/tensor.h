@@ -32,7 +32,8 @@ struct Tensor {
   float* f32(int64_t row = 0) const { return static_cast<float*>(data) + row * stride; }
 };
 
-inline Tensor f32_tensor(float* data, int64_t rows, int64_t cols) { return {data, DType::kF32, rows, cols, cols}; }
+inline Tensor tensor_of(void* data, DType dtype, int64_t rows, int64_t cols) { return {data, dtype, rows, cols, cols}; }
+inline Tensor f32_tensor(float* data, int64_t rows, int64_t cols) { return tensor_of(data, DType::kF32, rows, cols); }
 
 // Rows [first, first + count) of a tensor.
 inline Tensor rows_of(Tensor t, int64_t first, int64_t count) {
