@@ -1,0 +1,229 @@
+#include "kernels/cuda/backend.h"
+
+#include <mutex>
+#include <vector>
+
+#include "kernels/contract/check.h"
+#include "kernels/cuda/attention.h"
+#include "kernels/cuda/batch_memory.h"
+#include "kernels/cuda/floor.h"
+#include "kernels/cuda/gather.h"
+#include "kernels/cuda/graphs.h"
+#include "kernels/cuda/linear.h"
+#include "kernels/cuda/logit_reducer.h"
+#include "kernels/cuda/prepare.h"
+#include "kernels/cuda/rope_store.h"
+
+namespace halftone::HALFTONE_CUDA_NAMESPACE {
+namespace {
+
+constexpr int64_t kSharedSplits = 32;       // of a decode's attention that blocks share, where there is memory
+constexpr int64_t kSharedSplitTokens = 64;
+
+void free_memory(void* data, size_t) { cudaFree(data); }
+
+class Backend final : public Device {
+ public:
+  Backend(int index, std::string name, const cudaDeviceProp& card, Ledger& ledger)
+      : index_(index),
+        name_(std::move(name)),
+        kernels_("sm_" + std::to_string(card.major) + std::to_string(card.minor)),
+        processors_(card.multiProcessorCount),
+        ledger_(ledger),
+        batch_(stream_, ledger),
+        graphs_(stream_),
+        reducer_(stream_, ledger),
+        clamped_(stream_, ledger) {
+    clamped_.reserve(1);
+    clear_clamped();
+  }
+  ~Backend() override { stream_.synchronize(); }
+
+  std::string_view name() const override { return name_; }
+  std::string_view kernel_name() const override { return kernels_; }
+  DType activation_dtype() const override { return DType::kBF16; }
+  Ledger& ledger() override { return ledger_; }
+  std::string error() override { return stream_.error(); }
+
+  Buffer allocate(size_t bytes, const MemoryTag& tag) override {
+    void* data = nullptr;
+    if (bytes == 0 || cudaMalloc(&data, bytes) != cudaSuccess) {
+      cudaGetLastError();  // no memory is an answer, not the end of the device
+      return {};
+    }
+    stream_.check(cudaMemsetAsync(data, 0, bytes, stream_.get()), "clearing memory");
+    stream_.synchronize();
+    return Buffer(data, bytes, free_memory, &ledger_, tag);
+  }
+  void upload(std::byte* to, std::span<const std::byte> from) override {
+    copy(to, from.data(), from.size(), cudaMemcpyHostToDevice);
+  }
+  void download(std::span<std::byte> to, const std::byte* from) override {
+    copy(to.data(), from, to.size(), cudaMemcpyDeviceToHost);
+  }
+
+  size_t workspace_bytes(int64_t max_tokens, int64_t max_cols, int64_t heads, int64_t head_dim) const override {
+    return std::max(linear_workspace(max_tokens, max_cols, processors_),
+                    attention_partial_bytes(std::min(max_tokens, kSharedSplitTokens), heads, head_dim, kSharedSplits));
+  }
+  void set_workspace(std::byte* data, size_t bytes) override { workspace_ = {data, bytes}; }
+
+  DeviceFloor measure_floor() override { return HALFTONE_CUDA_NAMESPACE::measure_floor(processors_, stream_); }
+
+  bool supports(const WeightFormat& format, Activations activations) const override {
+    return find_cuda_format(format) != nullptr && (activations == Activations::kA16 || format.code_bits == 0);
+  }
+  PackedBytes weight_bytes(const WeightFormat& format, const PackedShape& shape) const override {
+    const PackedBytes block = find_cuda_format(format)->block_bytes(shape);
+    const size_t blocks = static_cast<size_t>(row_blocks(shape));
+    return {blocks * block.codes, blocks * block.scales};
+  }
+  bool packs_in_place() const override { return false; }
+  void store_rows(const PackedMatrix& to, int64_t first_row, const PackedMatrix& rows) override {
+    const CudaFormat& format = *find_cuda_format(*to.format);
+    const PackedBytes bytes = format.block_bytes(to.shape);
+    const size_t block = static_cast<size_t>(first_row / kBlockRows);
+    std::vector<std::byte> codes(bytes.codes), scales(bytes.scales);
+    format.pack_block(rows, codes.data(), scales.data());
+    upload(to.codes + block * bytes.codes, codes);
+    if (bytes.scales > 0) upload(to.scales + block * bytes.scales, scales);
+  }
+
+  int64_t begin(const StepBatch& batch) override {
+    rows_ = batch_.begin(batch);
+    return rows_;
+  }
+  void replayable(uint64_t key, const std::function<void()>& work) override {
+    graphs_.run({key, rows_, batch_.splits(), batch_.generation()}, work);
+  }
+
+  void embed(const EmbedCall& call) override {
+    const CudaFormat& format = *find_cuda_format(*call.weights->format);
+    const DeviceBatch batch = batch_.device();
+    stream_.check(format.embed(device_matrix(*call.weights), batch.ids, batch.tokens,
+                               static_cast<uint16_t*>(call.y.data), call.y.stride, static_cast<int>(call.y.rows),
+                               stream_.get()),
+                  "embedding");
+  }
+  void linear(std::span<const LinearCall> calls) override {
+    HALFTONE_CUDA_NAMESPACE::linear(calls, workspace_, processors_, stream_);
+  }
+  void rope_store(const RopeStoreCall& call) override {
+    DeviceRope rope;
+    rope.q = static_cast<uint16_t*>(call.q.data);
+    rope.k = static_cast<const uint16_t*>(call.k.data);
+    rope.v = static_cast<const uint16_t*>(call.v.data);
+    rope.q_stride = call.q.stride, rope.k_stride = call.k.stride, rope.v_stride = call.v.stride;
+    rope.heads = static_cast<int32_t>(call.heads);
+    rope.rows = static_cast<int32_t>(call.q.rows);
+    rope.q_norm = call.q_norm, rope.k_norm = call.k_norm;
+    rope.epsilon = call.rms_epsilon;
+    rope.cosines = call.cosines, rope.sines = call.sines;
+    rope.clamped = clamped_.device();
+    stream_.check(HALFTONE_CUDA_NAMESPACE::rope_store(rope, device_kv(call.kv), batch_.device(),
+                                                      *call.kv.layout->format, stream_.get()),
+                  "RoPE and KV store");
+  }
+  void attention(const AttentionCall& call) override {
+    DeviceAttention attention;
+    attention.q = static_cast<const uint16_t*>(call.q.data);
+    attention.y = static_cast<uint16_t*>(call.y.data);
+    attention.q_stride = call.q.stride, attention.y_stride = call.y.stride;
+    attention.heads = static_cast<int32_t>(call.heads);
+    attention.rows = static_cast<int32_t>(call.q.rows);
+    attention.scale = call.scale;
+    attention.window = static_cast<int32_t>(call.window);
+    attention.splits = batch_.splits();
+    const size_t wanted =
+        attention_partial_bytes(call.q.rows, call.heads, call.kv.layout->head_dim, attention.splits);
+    const bool shared = attention.splits > 1 && wanted <= workspace_.bytes;
+    if (shared) attention.partials = reinterpret_cast<float*>(workspace_.data);
+    stream_.check(HALFTONE_CUDA_NAMESPACE::attention(attention, device_kv(call.kv), batch_.device(),
+                                                     *call.kv.layout->format, stream_.get()),
+                  "attention");
+  }
+  void gather_rows(const Tensor& from, std::span<const int64_t> rows, const Tensor& to) override {
+    HALFTONE_CHECK(rows.size() <= kMostGathered);
+    GatheredRows gathered;
+    for (int64_t row : rows) gathered.row[gathered.count++] = static_cast<int32_t>(row);
+    if (gathered.count == 0) return;
+    stream_.check(HALFTONE_CUDA_NAMESPACE::gather_rows(static_cast<const uint16_t*>(from.data), from.stride, gathered,
+                                                       static_cast<int32_t>(from.cols),
+                                                       static_cast<uint16_t*>(to.data), to.stride, stream_.get()),
+                  "gathering rows");
+  }
+  void reduce_logits(std::span<LogitReduction> rows) override {
+    if (!rows.empty()) reducer_.reduce(rows);
+  }
+  uint32_t rank(const float* logits, int64_t vocabulary, int32_t id) override {
+    return reducer_.rank(logits, vocabulary, id);
+  }
+  int64_t take_clamped() override {
+    if (!stream_.ok()) return 0;
+    clamped_.download(1);
+    if (!stream_.synchronize()) return 0;
+    const int64_t count = clamped_.host()[0];
+    if (count > 0) clear_clamped();
+    return count;
+  }
+
+ private:
+  void clear_clamped() {
+    if (!stream_.ok()) return;
+    stream_.check(cudaMemsetAsync(clamped_.device(), 0, sizeof(int32_t), stream_.get()), "clearing a counter");
+  }
+  void copy(void* to, const void* from, size_t bytes, cudaMemcpyKind kind) {
+    std::lock_guard lock(copies_);  // several threads load weights
+    cudaSetDevice(index_);
+    stream_.check(cudaMemcpyAsync(to, from, bytes, kind, stream_.get()), "copying");
+    stream_.synchronize();
+  }
+  DeviceKv device_kv(const KvTarget& target) const {
+    const KvLayout& layout = *target.layout;
+    DeviceKv kv;
+    kv.layer = target.arena + static_cast<size_t>(target.layer) * layout.layer_bytes;
+    kv.page_bytes = layout.page_bytes;
+    kv.head_bytes = static_cast<uint32_t>(layout.head_bytes);
+    kv.scales_offset = static_cast<uint32_t>(layout.scales_offset);
+    kv.page_tokens = static_cast<int32_t>(layout.page_tokens);
+    kv.kv_heads = static_cast<int32_t>(layout.kv_heads);
+    kv.head_dim = static_cast<int32_t>(layout.head_dim);
+    return kv;
+  }
+
+  const int index_;
+  const std::string name_, kernels_;
+  const int processors_;
+  Ledger& ledger_;
+  Stream stream_;
+  BatchMemory batch_;
+  Graphs graphs_;
+  LogitReducer reducer_;
+  Staging<int32_t> clamped_;
+  Workspace workspace_;
+  int64_t rows_ = 0;
+  std::mutex copies_;
+};
+
+}  // namespace
+
+std::unique_ptr<Device> make_backend(int index, std::string name, Ledger& ledger, std::string* why) {
+  int count = 0;
+  const cudaError_t error = cudaGetDeviceCount(&count);
+  if (error != cudaSuccess || index >= count) {
+    *why = "device " + name + ": " +
+           (error != cudaSuccess ? std::string(cudaGetErrorString(error))
+                                 : "this machine has " + std::to_string(count) + " of them");
+    cudaGetLastError();
+    return nullptr;
+  }
+  cudaDeviceProp card = {};
+  cudaSetDevice(index);
+  cudaGetDeviceProperties(&card, index);
+  auto device = std::make_unique<Backend>(index, std::move(name), card, ledger);
+  *why = device->error();
+  if (!why->empty()) return nullptr;
+  return device;
+}
+
+}  // namespace halftone::HALFTONE_CUDA_NAMESPACE

@@ -1,0 +1,89 @@
+#include "kernels/cuda/floor.h"
+
+#include <algorithm>
+
+#include "kernels/cuda/primitives/matrix.h"
+
+namespace halftone::HALFTONE_CUDA_NAMESPACE {
+namespace {
+
+constexpr int kThreads = 256, kWarps = kThreads / 32;
+constexpr int kRounds = 32, kChains = 8;  // of dependent products; side by side
+constexpr int kTries = 3;
+constexpr size_t kCopyBytes = size_t{64} << 20;
+
+struct Bf16Mma {
+  using Sum = float;
+  static constexpr double kOperations = 2.0 * 16 * 8 * 16;
+  HALFTONE_DEVICE static void run(Sum (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) { mma_bf16_16816(c, a, b); }
+};
+struct S8Mma {
+  using Sum = int32_t;
+  static constexpr double kOperations = 2.0 * 16 * 8 * 32;
+  HALFTONE_DEVICE static void run(Sum (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) { mma_s8_16832(c, a, b); }
+};
+
+// Nothing but products on registers. The sums go out so that no compiler leaves them out.
+template <typename Mma>
+HALFTONE_KERNEL void HALFTONE_LAUNCH_BOUNDS(kThreads, 2) mma_rate_kernel(typename Mma::Sum* out) {
+  typename Mma::Sum sums[kChains][4] = {};
+  const uint32_t a[4] = {threadIdx.x, 1, 2, 3}, b[2] = {threadIdx.x, 1};
+  for (int round = 0; round < kRounds; ++round) {
+    for (int chain = 0; chain < kChains; ++chain) Mma::run(sums[chain], a, b);
+  }
+  typename Mma::Sum all = 0;
+  for (int chain = 0; chain < kChains; ++chain) all = all + sums[chain][0] + sums[chain][3];
+  out[blockIdx.x * kThreads + threadIdx.x] = all;
+}
+
+// The least seconds that the work took on the device, of some tries.
+template <typename Work>
+double time_of(Stream& stream, const Work& work) {
+  cudaEvent_t begin = nullptr, end = nullptr;
+  stream.check(cudaEventCreate(&begin), "cudaEventCreate");
+  stream.check(cudaEventCreate(&end), "cudaEventCreate");
+  float best = 0;
+  for (int i = 0; i < kTries && stream.ok(); ++i) {
+    float milliseconds = 0;
+    stream.check(cudaEventRecord(begin, stream.get()), "cudaEventRecord");
+    stream.check(work(), "measuring the card");
+    stream.check(cudaEventRecord(end, stream.get()), "cudaEventRecord");
+    stream.synchronize();
+    stream.check(cudaEventElapsedTime(&milliseconds, begin, end), "cudaEventElapsedTime");
+    best = i == 0 ? milliseconds : std::min(best, milliseconds);
+  }
+  cudaEventDestroy(begin);
+  cudaEventDestroy(end);
+  return static_cast<double>(best) * 1e-3;
+}
+
+template <typename Mma>
+double operations_per_second(int processors, std::byte* memory, Stream& stream) {
+  const unsigned blocks = static_cast<unsigned>(2 * processors);
+  const LaunchShape shape{dim3(blocks), dim3(kThreads), 0, stream.get()};
+  auto* out = reinterpret_cast<typename Mma::Sum*>(memory);
+  const double seconds = time_of(stream, [&] { return launch(mma_rate_kernel<Mma>, shape, out); });
+  return seconds > 0 ? Mma::kOperations * blocks * kWarps * kRounds * kChains / seconds : 0;
+}
+
+}  // namespace
+
+DeviceFloor measure_floor(int processors, Stream& stream) {
+  void* memory = nullptr;
+  if (cudaMalloc(&memory, 2 * kCopyBytes) != cudaSuccess) return {};
+  auto* bytes = static_cast<std::byte*>(memory);
+  const double seconds = time_of(stream, [&] {
+    return cudaMemcpyAsync(bytes + kCopyBytes, bytes, kCopyBytes, cudaMemcpyDeviceToDevice, stream.get());
+  });
+  DeviceFloor floor;
+  floor.operations_per_second[static_cast<int>(Arithmetic::kF32)] =
+      operations_per_second<Bf16Mma>(processors, bytes, stream);
+  const double s8 = operations_per_second<S8Mma>(processors, bytes, stream);
+  floor.operations_per_second[static_cast<int>(Arithmetic::kS8)] = s8;
+  floor.operations_per_second[static_cast<int>(Arithmetic::kU4)] = s8;  // 4-bit codes go through the int8 units
+  if (s8 > 0 && seconds > 0) floor.bytes_per_second = 2.0 * kCopyBytes / seconds;
+  cudaFree(memory);
+  return floor;
+}
+
+}  // namespace halftone::HALFTONE_CUDA_NAMESPACE

@@ -1,0 +1,68 @@
+// A weight matrix as CUDA kernels see it, and the format's way to multiply by it. Every format keeps whole blocks of 64
+// rows together, so that a matrix is filled as it is packed: 64 rows at a time.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "kernels/contract/linear.h"
+#include "kernels/cuda/launch.h"
+
+namespace halftone::HALFTONE_CUDA_NAMESPACE {
+
+constexpr int kBlockRows = 64;
+constexpr int kTileInputs = 64;  // inputs are padded to whole tiles; codes and activations of the padding are 0
+
+constexpr int64_t row_blocks(const PackedShape& s) { return (s.rows + kBlockRows - 1) / kBlockRows; }
+constexpr int64_t input_tiles(const PackedShape& s) { return (s.cols + kTileInputs - 1) / kTileInputs; }
+
+// In device memory; block b's codes begin at codes + b * block_codes, its scales at scales + b * block_scales.
+struct DeviceMatrix {
+  const std::byte* codes = nullptr;
+  const std::byte* scales = nullptr;
+  uint32_t block_codes = 0, block_scales = 0;  // bytes
+  int32_t rows = 0, cols = 0, group = 0;
+  int32_t tiles = 0;
+  AffineGrid::Offset offset = AffineGrid::Offset::kSymmetric;
+};
+
+// Activations as every product reads them (prepare.h), in device memory.
+struct Prepared {
+  const uint16_t* x = nullptr;  // [tokens][stride] bf16; zeros beyond the columns
+  const float* sums = nullptr;  // [units][tokens_stride]: of kSumInputs inputs each
+  int32_t stride = 0;           // whole tiles
+  int32_t tokens = 0, tokens_stride = 0;
+};
+constexpr int kSumInputs = 16;
+
+// One product before its epilogue: out[split][token][row] in float32, to be added over the splits.
+struct Product {
+  DeviceMatrix weights;
+  Prepared x;
+  float* out = nullptr;
+  int64_t out_stride = 0;  // floats from one token to the next
+  int64_t split_stride = 0;
+  int32_t splits = 1;  // of the inputs; split_count()'s answer
+};
+
+// The CUDA side of a weight format; formats.cu is the list.
+struct CudaFormat {
+  const WeightFormat* format = nullptr;
+  // Of one block of 64 rows.
+  PackedBytes (*block_bytes)(const PackedShape& shape) = nullptr;
+  // Writes one block from up to 64 rows in the format's own layout, in host memory; both images begin zeroed.
+  void (*pack_block)(const PackedMatrix& rows, std::byte* codes, std::byte* scales) = nullptr;
+  // How many pieces the inputs are cut into. A function of the matrix and the card alone: an output's order of adding
+  // up must not depend on the batch.
+  int (*split_count)(const DeviceMatrix& weights, int processors) = nullptr;
+  cudaError_t (*multiply)(const Product& product, cudaStream_t stream) = nullptr;
+  // y[t] = row ids[t] as bf16; zeros from *tokens on. y: [rows][stride].
+  cudaError_t (*embed)(const DeviceMatrix& weights, const int32_t* ids, const int32_t* tokens, uint16_t* y,
+                       int64_t stride, int rows, cudaStream_t stream) = nullptr;
+};
+
+std::span<const CudaFormat* const> all_cuda_formats();
+const CudaFormat* find_cuda_format(const WeightFormat& format);  // null: none on this device
+
+}  // namespace halftone::HALFTONE_CUDA_NAMESPACE

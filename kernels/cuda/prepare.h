@@ -1,0 +1,17 @@
+// The activations of a product: normalized where that is wanted, rounded to bf16, padded with zeros to whole tiles, and
+// summed by units of 16 for formats with a minimum.
+#pragma once
+
+#include "kernels/contract/tensor.h"
+#include "kernels/cuda/matrix.h"
+
+namespace halftone::HALFTONE_CUDA_NAMESPACE {
+
+// Bytes of x and sums for so many tokens and inputs.
+size_t prepared_bytes(int64_t tokens, int64_t cols);
+
+// x: bf16 [tokens, cols]. rms_weight: f32 [cols] or null. Fills `memory` and says where.
+cudaError_t prepare(const Tensor& x, const float* rms_weight, float epsilon, std::byte* memory, cudaStream_t stream,
+                    Prepared* out);
+
+}  // namespace halftone::HALFTONE_CUDA_NAMESPACE

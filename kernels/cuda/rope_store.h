@@ -1,0 +1,26 @@
+// RoPE, QK norm and the store into pages on CUDA.
+#pragma once
+
+#include "kernels/contract/device.h"
+#include "kernels/cuda/batch.h"
+
+namespace halftone::HALFTONE_CUDA_NAMESPACE {
+
+struct DeviceRope {
+  uint16_t* q = nullptr;  // bf16, rotated in place
+  const uint16_t* k = nullptr;
+  const uint16_t* v = nullptr;
+  int64_t q_stride = 0, k_stride = 0, v_stride = 0;
+  int32_t heads = 0, rows = 0;
+  const float* q_norm = nullptr;
+  const float* k_norm = nullptr;
+  float epsilon = 0;
+  const float* cosines = nullptr;
+  const float* sines = nullptr;
+  int32_t* clamped = nullptr;  // counts up
+};
+
+cudaError_t rope_store(const DeviceRope& call, const DeviceKv& kv, const DeviceBatch& batch, const KvFormat& format,
+                       cudaStream_t stream);
+
+}  // namespace halftone::HALFTONE_CUDA_NAMESPACE

@@ -1,0 +1,10 @@
+// The w8 weight format's kernels on CUDA.
+#pragma once
+
+#include "kernels/cuda/matrix.h"
+
+namespace halftone::HALFTONE_CUDA_NAMESPACE {
+
+extern const CudaFormat kCudaW8;
+
+}  // namespace halftone::HALFTONE_CUDA_NAMESPACE
