@@ -164,6 +164,11 @@ class CheckTree(unittest.TestCase):
     def test_conditional_compilation_is_found(self):
         self.expect("kernels/cpu/a.h", HEADER + "#ifdef NDEBUG\n#endif\n", "conditional directive")
 
+    def test_what_two_compilers_read_may_be_conditional(self):
+        self.write("kernels/cuda/primitives/a.h", HEADER + "#ifdef __CUDACC__\n#endif\n")
+        self.assertEqual(self.problems(), [])
+        self.expect("kernels/cuda/a.h", HEADER + "#ifdef __CUDACC__\n#endif\n", "conditional directive")
+
     def test_leftovers_are_found(self):
         self.expect("kernels/cpu/a.h", HEADER + "// TO" + "DO: later\n", "a leftover")
 

@@ -1,0 +1,98 @@
+#include "kernels/cuda_host/device_memory.h"
+
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <iterator>
+
+#include "kernels/cuda_host/machine.h"
+
+namespace halftone::cuda_host::machine {
+
+namespace {
+
+constexpr size_t kAlignment = 256;
+
+bool aligned(const void* address, size_t bytes) { return reinterpret_cast<uintptr_t>(address) % bytes == 0; }
+
+}  // namespace
+
+DeviceMemory& DeviceMemory::instance() {
+  static auto* memory = new DeviceMemory;  // never destroyed: static objects may free theirs later
+  return *memory;
+}
+
+void* DeviceMemory::allocate(size_t bytes, Where where) {
+  const size_t limit = Machine::instance().settings.memory_bytes;
+  if (where == Where::kDevice && (bytes > limit || used_bytes_ > limit - bytes)) return nullptr;
+  void* memory = nullptr;
+  if (posix_memalign(&memory, kAlignment, bytes) != 0) return nullptr;
+  std::memset(memory, kPoison, bytes);
+  if (where == Where::kDevice) used_bytes_ += bytes;
+  allocations_.insert({static_cast<const std::byte*>(memory), Allocation{bytes, where}});
+  return memory;
+}
+
+bool DeviceMemory::free(void* memory, Where where) {
+  auto found = allocations_.find(static_cast<const std::byte*>(memory));
+  if (found == allocations_.end() || found->second.where != where) return false;
+  if (where == Where::kDevice) used_bytes_ -= found->second.bytes;
+  allocations_.erase(found);
+  std::free(memory);
+  return true;
+}
+
+const std::pair<const std::byte* const, DeviceMemory::Allocation>* DeviceMemory::find(const void* address) const {
+  auto after = allocations_.upper_bound(static_cast<const std::byte*>(address));
+  if (after == allocations_.begin()) return nullptr;
+  const auto& allocation = *std::prev(after);
+  return static_cast<const std::byte*>(address) < allocation.first + allocation.second.bytes ? &allocation : nullptr;
+}
+
+bool DeviceMemory::contains(const void* address, size_t bytes) const {
+  const auto* allocation = find(address);
+  if (allocation == nullptr) return false;
+  const auto offset = static_cast<size_t>(static_cast<const std::byte*>(address) - allocation->first);
+  return bytes <= allocation->second.bytes - offset;
+}
+
+bool DeviceMemory::on_device(const void* address) const {
+  const auto* allocation = find(address);
+  return allocation != nullptr && allocation->second.where == Where::kDevice;
+}
+
+void expect_shared(const void* address, size_t bytes, Place place) {
+  const Block& block = *Machine::instance().running->block;
+  if (!block.shared.contains(address, bytes)) fail(place, "%p is outside of the block's shared memory", address);
+  if (!aligned(address, bytes)) fail(place, "%p in shared memory is not aligned to %zu bytes", address, bytes);
+}
+
+void expect_global(const void* address, size_t bytes, Place place) {
+  if (!DeviceMemory::instance().contains(address, bytes)) fail(place, "%p is outside of device memory", address);
+  if (!aligned(address, bytes)) fail(place, "%p in device memory is not aligned to %zu bytes", address, bytes);
+}
+
+void read_global(const void* address, size_t bytes, Place place) {
+  expect_global(address, bytes, place);
+  Machine& machine = Machine::instance();
+  if (!machine.settings.counters) return;
+  machine.counters.global_load_bytes += bytes;
+  const Thread& thread = *machine.running;
+  thread.warp->accesses.add(Memory::kGlobal, thread.lane, address, bytes, place, machine.counters);
+}
+
+void write_global(const void* address, size_t bytes, Place place) {
+  expect_global(address, bytes, place);
+  Machine& machine = Machine::instance();
+  if (machine.settings.counters) machine.counters.global_store_bytes += bytes;
+}
+
+void access_shared(const void* address, size_t bytes, Place place) {
+  expect_shared(address, bytes, place);
+  Machine& machine = Machine::instance();
+  if (!machine.settings.counters) return;
+  const Thread& thread = *machine.running;
+  thread.warp->accesses.add(Memory::kShared, thread.lane, address, bytes, place, machine.counters);
+}
+
+}  // namespace halftone::cuda_host::machine
