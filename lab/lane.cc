@@ -12,7 +12,7 @@ namespace halftone {
 
 absl::StatusOr<std::unique_ptr<Lane>> Lane::create(const LaneModel& model, const LaneOptions& options) {
   HALFTONE_CHECK(options.step_tokens % kLaneRows == 0 && options.step_tokens <= model.max_tokens);
-  std::unique_ptr<Lane> lane(new Lane(options));
+  std::unique_ptr<Lane> lane(new Lane(model.device, options));
   auto transformer =
       Transformer::create(model.source, model.decoder, model.device, model.window_tokens, model.max_tokens, kLaneRows);
   if (!transformer.ok()) return transformer.status();
@@ -41,11 +41,9 @@ void Lane::step() {
   const int64_t count = end_ - begin_;
   if (options_.before_step) options_.before_step(begin_, {layout_, arena_.data(), pages_});
   const AttentionSequence sequence{0, count, begin_, pages_};
-  clamped_ += transformer_->forward(*options_.weights,
-                                    {window_.subspan(static_cast<size_t>(begin_), static_cast<size_t>(count)),
-                                     {&sequence, 1},
-                                     &layout_,
-                                     arena_.data()});
+  const std::span<const int32_t> tokens = window_.subspan(static_cast<size_t>(begin_), static_cast<size_t>(count));
+  transformer_->forward(*options_.weights, {tokens, {&sequence, 1}, &layout_, arena_.data()});
+  clamped_ += device_.take_clamped();
 }
 
 Tensor Lane::logits(int64_t first, int64_t count) {
@@ -54,7 +52,12 @@ Tensor Lane::logits(int64_t first, int64_t count) {
   HALFTONE_CHECK(first >= begin_);
   std::array<int64_t, kLaneRows> tokens;
   std::iota(tokens.begin(), tokens.end(), first - begin_);
-  return transformer_->logits(*options_.weights, std::span(tokens).first(static_cast<size_t>(count)));
+  const Tensor logits = transformer_->logits(*options_.weights, std::span(tokens).first(static_cast<size_t>(count)));
+  rows_.resize(static_cast<size_t>(kLaneRows * logits.cols));
+  const Tensor rows = f32_tensor(rows_.data(), logits.rows, logits.cols);
+  const size_t values = static_cast<size_t>(logits.rows * logits.cols);
+  device_.download(std::as_writable_bytes(std::span(rows_).first(values)), static_cast<const std::byte*>(logits.data));
+  return rows;
 }
 
 }  // namespace halftone

@@ -48,16 +48,17 @@ class Lane {
   static absl::StatusOr<std::unique_ptr<Lane>> create(const LaneModel& model, const LaneOptions& options);
 
   void begin(std::span<const int32_t> window);  // lives as long as its rows are asked for
-  // Raw logits [count, vocabulary] of the rows [first, first + count), which lie between two multiples of kLaneRows;
-  // ascending within a window. Valid until the next call.
+  // Raw logits [count, vocabulary], in host memory, of the rows [first, first + count), which lie between two multiples
+  // of kLaneRows; ascending within a window. Valid until the next call.
   Tensor logits(int64_t first, int64_t count);
 
   int64_t clamped_values() const { return clamped_; }
 
  private:
-  explicit Lane(LaneOptions options) : options_(std::move(options)) {}
+  Lane(Device& device, LaneOptions options) : device_(device), options_(std::move(options)) {}
   void step();
 
+  Device& device_;
   LaneOptions options_;
   std::unique_ptr<Transformer> transformer_;
   KvLayout layout_;
@@ -65,6 +66,7 @@ class Lane {
   std::vector<int32_t> pages_;
   std::span<const int32_t> window_;
   int64_t begin_ = 0, end_ = 0;  // positions of the last step
+  std::vector<float> rows_;      // [kLaneRows][vocabulary]
   int64_t clamped_ = 0;
 };
 

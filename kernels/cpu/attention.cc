@@ -76,12 +76,12 @@ void cpu_attention(const CpuContext& context, const AttentionCall& call) {
   int64_t group = call.heads / layout.kv_heads, step = tile_tokens(group);
   HALFTONE_CHECK(step * group <= TileRun::kMaxRows);
   int64_t items = 0;
-  for (const AttentionSequence& sequence : call.sequences)
+  for (const AttentionSequence& sequence : context.batch.sequences)
     items += (sequence.tokens + step - 1) / step * layout.kv_heads;
   // Late tiles see more, so they go first: the last item to finish is then a short one.
   context.pool.run(items, [&](int64_t item, int thread) {
     int64_t at = items - 1 - item;
-    const AttentionSequence* sequence = call.sequences.data();
+    const AttentionSequence* sequence = context.batch.sequences.data();
     while (true) {
       int64_t own = (sequence->tokens + step - 1) / step * layout.kv_heads;
       if (at < own) break;
@@ -98,11 +98,11 @@ void cpu_attention(const CpuContext& context, const AttentionCall& call) {
 int64_t cpu_rope_store(const CpuContext& context, const RopeStoreCall& call) {
   const KvLayout& layout = *call.kv.layout;
   constexpr int64_t kTokens = 4;
-  int64_t tokens = call.q.rows;
+  int64_t tokens = static_cast<int64_t>(context.batch.tokens.size());
   std::atomic<int64_t> clamped{0};
   context.pool.run((tokens + kTokens - 1) / kTokens, [&](int64_t item, int) {
     int64_t out_of_range = 0;
-    for (const AttentionSequence& sequence : call.sequences) {
+    for (const AttentionSequence& sequence : context.batch.sequences) {
       int64_t first = std::max(sequence.first_token, item * kTokens);
       int64_t end = std::min(sequence.first_token + sequence.tokens, (item + 1) * kTokens);
       for (int64_t t = first; t < end; ++t) {

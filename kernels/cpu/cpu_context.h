@@ -13,6 +13,7 @@ namespace halftone {
 struct CpuContext {
   ThreadPool& pool;
   CpuBody body;
+  StepBatch batch = {};
   std::byte* workspace = nullptr;
   size_t workspace_bytes = 0;
 
@@ -25,6 +26,7 @@ struct CpuContext {
 // `memory`: far larger than the caches, a multiple of 4096 floats; held like weights are.
 DeviceFloor cpu_measure_floor(const CpuContext& context, std::span<const float> memory);
 void cpu_linear(const CpuContext& context, std::span<const LinearCall> calls);
+// Returns how many values were clamped.
 int64_t cpu_rope_store(const CpuContext& context, const RopeStoreCall& call);
 void cpu_attention(const CpuContext& context, const AttentionCall& call);
 void cpu_reduce_logits(const CpuContext& context, std::span<LogitReduction> rows);

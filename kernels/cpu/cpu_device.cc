@@ -4,6 +4,9 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <cstring>
+#include <utility>
+#include <vector>
 
 #include "kernels/contract/check.h"
 #include "kernels/cpu/cpu_context.h"
@@ -37,6 +40,19 @@ CpuBody body_of(CpuIsa isa) {
   return body_of<CpuIsa::kEmulated>(kCpuOpsEmulated);
 }
 
+// Codes and scales as they are, by way of the neutral form; a format of plain numbers gives and takes its values.
+void copy_rows(const PackedMatrix& to, int64_t first_row, const PackedMatrix& rows) {
+  if (to.format->export_rows != nullptr) {
+    AffineGroupsBuffer groups;
+    to.format->export_rows(rows, 0, rows.shape.rows, &groups);
+    HALFTONE_CHECK(to.format->import_rows(to, first_row, groups.view));
+    return;
+  }
+  std::vector<float> values(static_cast<size_t>(rows.shape.rows * rows.shape.cols));
+  to.format->unpack_rows(rows, 0, rows.shape.rows, values.data());
+  to.format->pack_rows(to, first_row, rows.shape.rows, values.data());
+}
+
 class CpuDevice final : public Device {
  public:
   CpuDevice(int threads, const CpuBody& body, Ledger& ledger)
@@ -44,7 +60,9 @@ class CpuDevice final : public Device {
 
   std::string_view name() const override { return "cpu"; }
   std::string_view kernel_name() const override { return context_.body.name; }
+  DType activation_dtype() const override { return DType::kF32; }
   Ledger& ledger() override { return ledger_; }
+  std::string error() override { return {}; }
 
   Buffer allocate(size_t bytes, const MemoryTag& tag) override {
     if (bytes == 0) return {};
@@ -54,6 +72,9 @@ class CpuDevice final : public Device {
     populate(static_cast<std::byte*>(data), bytes);
     return Buffer(data, bytes, unmap, &ledger_, tag);
   }
+
+  void upload(std::byte* to, std::span<const std::byte> from) override { std::memcpy(to, from.data(), from.size()); }
+  void download(std::span<std::byte> to, const std::byte* from) override { std::memcpy(to.data(), from, to.size()); }
 
   size_t workspace_bytes(int64_t max_tokens, int64_t max_cols, int64_t heads, int64_t head_dim) const override {
     return std::max(cpu_linear_workspace(pool_.threads(), max_tokens, max_cols),
@@ -69,25 +90,51 @@ class CpuDevice final : public Device {
     return cpu_measure_floor(context_, {memory.f32(), memory.bytes() / sizeof(float)});
   }
 
-  bool supports(const WeightFormat& format) const override {
+  bool supports(const WeightFormat& format, Activations activations) const override {
     const CpuLinearKernels* kernels = context_.body.kernels(format);
-    return kernels != nullptr && (kernels->direct_a8 != nullptr || format.code_bits == 0);
+    if (kernels == nullptr) return false;
+    return kernels->direct_a8 != nullptr || arithmetic_of(format, activations) == Arithmetic::kF32;
+  }
+  PackedBytes weight_bytes(const WeightFormat& format, const PackedShape& shape) const override {
+    return format.bytes(shape);
+  }
+  bool packs_in_place() const override { return true; }
+  void store_rows(const PackedMatrix& to, int64_t first_row, const PackedMatrix& rows) override {
+    copy_rows(to, first_row, rows);
   }
 
+  int64_t begin(const StepBatch& batch) override {
+    context_.batch = batch;
+    return static_cast<int64_t>(batch.tokens.size());
+  }
+  void replayable(uint64_t, const std::function<void()>& work) override { work(); }
+
   void embed(const EmbedCall& call) override {
-    for (size_t t = 0; t < call.tokens.size(); ++t) {
-      call.weights->format->unpack_rows(*call.weights, call.tokens[t], 1, call.y.f32(static_cast<int64_t>(t)));
+    for (size_t t = 0; t < context_.batch.tokens.size(); ++t) {
+      float* y = call.y.f32(static_cast<int64_t>(t));
+      call.weights->format->unpack_rows(*call.weights, context_.batch.tokens[t], 1, y);
     }
   }
   void linear(std::span<const LinearCall> calls) override { cpu_linear(context_, calls); }
-  int64_t rope_store(const RopeStoreCall& call) override { return cpu_rope_store(context_, call); }
+  void rope_store(const RopeStoreCall& call) override { clamped_ += cpu_rope_store(context_, call); }
   void attention(const AttentionCall& call) override { cpu_attention(context_, call); }
+  void gather_rows(const Tensor& from, std::span<const int64_t> rows, const Tensor& to) override {
+    HALFTONE_CHECK(rows.size() <= kGatherRows && from.cols == to.cols);
+    for (size_t i = 0; i < rows.size(); ++i) {
+      std::copy_n(from.f32(rows[i]), from.cols, to.f32(static_cast<int64_t>(i)));
+    }
+  }
   void reduce_logits(std::span<LogitReduction> rows) override { cpu_reduce_logits(context_, rows); }
+  uint32_t rank(const float* logits, int64_t vocabulary, int32_t id) override {
+    return static_cast<uint32_t>(1 + context_.ops().count_greater(logits, vocabulary, logits[id]));
+  }
+  int64_t take_clamped() override { return std::exchange(clamped_, 0); }
 
  private:
   Ledger& ledger_;
   ThreadPool pool_;
   CpuContext context_;
+  int64_t clamped_ = 0;
 };
 
 }  // namespace

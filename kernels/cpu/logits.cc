@@ -29,7 +29,7 @@ class Best {
       std::pop_heap(heap_.begin(), heap_.end(), better);
       heap_.pop_back();
     }
-    heap_.push_back({static_cast<int32_t>(index), row_[index]});
+    heap_.push_back({static_cast<int32_t>(index), row_[index], row_[index]});
     std::push_heap(heap_.begin(), heap_.end(), better);
     if (heap_.size() == wanted_) than_ = heap_.front().logit;  // equal ones come later, with a greater id: they lose
   }
@@ -53,7 +53,7 @@ void take_edits(LogitReduction& r, std::vector<LogitCandidate> raw) {
     return it != r.edits.end() && it->id == id;
   };
   std::erase_if(raw, [&](const LogitCandidate& c) { return edited(c.id); });
-  for (const LogitEdit& e : r.edits) raw.push_back({e.id, e.value});
+  for (const LogitEdit& e : r.edits) raw.push_back({e.id, e.apply(r.logits[e.id]), r.logits[e.id]});
   std::sort(raw.begin(), raw.end(), better);
   raw.resize(std::min(raw.size(), static_cast<size_t>(r.edited_best)));
   r.edited = std::move(raw);
@@ -80,7 +80,7 @@ void reduce(const CpuOps& ops, LogitReduction& r) {
     return;
   }
   std::vector<float> row(r.logits, r.logits + n);
-  for (const LogitEdit& e : r.edits) row[static_cast<size_t>(e.id)] = e.value;
+  for (const LogitEdit& e : r.edits) row[static_cast<size_t>(e.id)] = e.apply(r.logits[e.id]);
   r.edited_logsumexp = logsumexp(ops, row.data(), n, r.inverse_temperature);
 }
 

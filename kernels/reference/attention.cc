@@ -82,9 +82,9 @@ void attend(const Query& query, const StoredHead& stored, int64_t position, int6
 
 }  // namespace
 
-void attention(const AttentionCall& call) {
+void attention(const StepBatch& batch, const AttentionCall& call) {
   const int64_t head_dim = call.kv.layout->head_dim, group = call.heads / call.kv.layout->kv_heads;
-  for (const AttentionSequence& sequence : call.sequences) {
+  for (const AttentionSequence& sequence : batch.sequences) {
     for (int64_t kv_head = 0; kv_head < call.kv.layout->kv_heads; ++kv_head) {
       const StoredHead stored = load_stored_head(call.kv, sequence, kv_head, sequence.first_position + sequence.tokens);
       for (int64_t head = kv_head * group; head < (kv_head + 1) * group; ++head) {

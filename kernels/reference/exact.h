@@ -20,7 +20,7 @@ struct Bounded {
 // [tokens * rows]. With add_to_y the call's y is read as it is before the operation.
 std::vector<Bounded> exact_linear(const LinearCall& call);
 // [rows of q * heads * head_dim]; rows that belong to no sequence are zero.
-std::vector<Bounded> exact_attention(const AttentionCall& call);
+std::vector<Bounded> exact_attention(const StepBatch& batch, const AttentionCall& call);
 Bounded exact_logsumexp(std::span<const float> row);
 
 }  // namespace halftone::reference

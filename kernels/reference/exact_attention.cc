@@ -65,11 +65,11 @@ void attend(const Query& query, const StoredHead& stored, int64_t first, int64_t
 
 }  // namespace
 
-std::vector<Bounded> exact_attention(const AttentionCall& call) {
+std::vector<Bounded> exact_attention(const StepBatch& batch, const AttentionCall& call) {
   const int64_t head_dim = call.kv.layout->head_dim, group = call.heads / call.kv.layout->kv_heads;
   const int64_t width = call.heads * head_dim;
   std::vector<Bounded> out(static_cast<size_t>(call.q.rows * width));
-  for (const AttentionSequence& sequence : call.sequences) {
+  for (const AttentionSequence& sequence : batch.sequences) {
     const int64_t positions = sequence.first_position + sequence.tokens;
     for (int64_t head = 0; head < call.heads; ++head) {
       const StoredHead stored = load_stored_head(call.kv, sequence, head / group, positions);

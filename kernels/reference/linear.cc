@@ -93,10 +93,10 @@ void multiply(const PackedMatrix& matrix, const Tensor& x, Activations activatio
 
 }  // namespace
 
-void embed(const EmbedCall& call) {
+void embed(const StepBatch& batch, const EmbedCall& call) {
   const PackedMatrix& weights = *call.weights;
-  for (size_t t = 0; t < call.tokens.size(); ++t) {
-    weights.format->unpack_rows(weights, call.tokens[t], 1, call.y.f32(static_cast<int64_t>(t)));
+  for (size_t t = 0; t < batch.tokens.size(); ++t) {
+    weights.format->unpack_rows(weights, batch.tokens[t], 1, call.y.f32(static_cast<int64_t>(t)));
   }
 }
 

@@ -29,7 +29,7 @@ std::vector<LogitCandidate> best_of(std::vector<LogitCandidate> all, int64_t cou
 std::vector<LogitCandidate> candidates_of(const std::vector<float>& row) {
   std::vector<LogitCandidate> all;
   for (size_t id = 0; id < row.size(); ++id) {
-    if (row[id] > -HUGE_VALF) all.push_back({static_cast<int32_t>(id), row[id]});
+    if (row[id] > -HUGE_VALF) all.push_back({static_cast<int32_t>(id), row[id], row[id]});
   }
   return all;
 }
@@ -50,9 +50,10 @@ void reduce_logits(LogitReduction& row) {
   }
   if (row.edited_best == 0) return;
   for (const LogitEdit& edit : row.edits) {
-    values[static_cast<size_t>(edit.id)] = edit.value;
+    float& value = values[static_cast<size_t>(edit.id)];
+    value = edit.apply(row.logits[edit.id]);
     std::erase_if(candidates, [&](const LogitCandidate& candidate) { return candidate.id == edit.id; });
-    candidates.push_back({edit.id, edit.value});
+    candidates.push_back({edit.id, value, row.logits[edit.id]});
   }
   row.edited = best_of(std::move(candidates), row.edited_best);
   for (float& value : values) value = value * row.inverse_temperature;

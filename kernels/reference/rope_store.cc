@@ -41,10 +41,10 @@ int64_t rope_store_token(const RopeStoreCall& call, int64_t token, int64_t posit
 
 }  // namespace
 
-int64_t rope_store(const RopeStoreCall& call) {
+int64_t rope_store(const StepBatch& batch, const RopeStoreCall& call) {
   const int64_t page_tokens = call.kv.layout->page_tokens;
   int64_t clamped = 0;
-  for (const AttentionSequence& sequence : call.sequences) {
+  for (const AttentionSequence& sequence : batch.sequences) {
     for (int64_t i = 0; i < sequence.tokens; ++i) {
       const int64_t position = sequence.first_position + i;
       const size_t page = static_cast<size_t>(position / page_tokens);

@@ -56,6 +56,11 @@ absl::Status LocalExecutor::submit(const StepInput& input) {
   return absl::OkStatus();
 }
 
+absl::Status LocalExecutor::device_status() const {
+  const std::string error = device_.error();
+  return error.empty() ? absl::OkStatus() : absl::InternalError(error);
+}
+
 absl::StatusOr<StepOutput> LocalExecutor::wait() {
   HALFTONE_CHECK(submitted_ != nullptr);
   const StepInput& input = *submitted_;
@@ -73,10 +78,12 @@ absl::StatusOr<StepOutput> LocalExecutor::wait() {
   bool decode = tokens.size() == sequences.size();
   device_.ledger().set_stage(decode ? MemoryStage::kDecode : MemoryStage::kPrefill);
   ForwardBatch batch{tokens, sequences, &layouts_[static_cast<size_t>(input.kv)], arena_.data()};
-  clamped_values_ += transformer_->forward(weights_->mode(static_cast<size_t>(input.weights)), batch);
+  transformer_->forward(weights_->mode(static_cast<size_t>(input.weights)), batch);
   StepOutput output;
   output.rows.reserve(rows);
   run_rows(input, sequences, &output);
+  clamped_values_ += device_.take_clamped();
+  if (absl::Status status = device_status(); !status.ok()) return status;
   output.device_time = now() - start;
   count_work(input, rows, &output);
   costs_[static_cast<size_t>(input.weights)].observe(static_cast<int64_t>(tokens.size()), output.device_time);
@@ -119,13 +126,27 @@ void LocalExecutor::reduce_rows(std::span<const LogitRow* const> rows, std::span
     r.raw_best = row.top;
     r.target = row.target;
     if (row.sampling == nullptr) continue;
-    edits[i] = make_edits(row, r.logits, r.vocabulary);
+    edits[i] = make_edits(row, r.vocabulary);
     r.edits = edits[i];
     r.inverse_temperature = inverse_temperature(*row.sampling);
     r.edited_best = row.sampling->temperature > 0 ? std::min(kSampleCandidates, r.vocabulary) : 1;
   }
   device_.reduce_logits(reductions);
+  if (!device_status().ok()) return;
   for (size_t i = 0; i < rows.size(); ++i) output->rows.push_back(pick(*rows[i], positions[i], reductions[i]));
+}
+
+// The drawn candidate; a whole row is fetched where the draw falls beyond the best ones.
+LogitCandidate LocalExecutor::chosen(const LogitRow& row, int64_t position, const LogitReduction& r) const {
+  const bool complete = static_cast<int64_t>(r.edited.size()) == r.vocabulary;
+  if (std::optional<size_t> index = choose(*row.sampling, position, r.edited, complete, r.edited_logsumexp)) {
+    return r.edited[*index];
+  }
+  LogitReduction whole = r;
+  whole.edited_best = r.vocabulary;
+  device_.reduce_logits({&whole, 1});
+  if (!device_status().ok()) return r.edited[0];
+  return whole.edited[*choose(*row.sampling, position, whole.edited, true, r.edited_logsumexp)];
 }
 
 RowResult LocalExecutor::pick(const LogitRow& row, int64_t position, const LogitReduction& r) const {
@@ -134,28 +155,13 @@ RowResult LocalExecutor::pick(const LogitRow& row, int64_t position, const Logit
   result.finite = r.finite;
   if (!r.finite) return result;
   for (const LogitCandidate& c : r.raw) result.top.push_back({c.id, c.logit - r.logsumexp});
-  result.token = row.target;
-  if (row.sampling != nullptr) {
-    bool complete = static_cast<int64_t>(r.edited.size()) == r.vocabulary;
-    std::optional<size_t> index = choose(*row.sampling, position, r.edited, complete, r.edited_logsumexp);
-    if (index) {
-      result.token = r.edited[*index].id;
-    } else {
-      LogitReduction whole = r;
-      whole.edited_best = r.vocabulary;
-      device_.reduce_logits({&whole, 1});
-      result.token = whole.edited[*choose(*row.sampling, position, whole.edited, true, r.edited_logsumexp)].id;
-    }
-  }
+  LogitCandidate token{.id = row.target, .raw = r.target_logit};
+  if (row.sampling != nullptr) token = chosen(row, position, r);
+  result.token = token.id;
   if (result.token < 0) return result;
-  float logit = r.logits[result.token];
-  result.logprob = logit - r.logsumexp;
+  result.logprob = token.raw - r.logsumexp;
   result.rank = r.target_rank;
-  if (row.top > 0 && row.target != result.token) {
-    uint32_t greater = 0;
-    for (int64_t id = 0; id < r.vocabulary; ++id) greater += r.logits[id] > logit ? 1 : 0;
-    result.rank = greater + 1;
-  }
+  if (row.top > 0 && row.target != result.token) result.rank = device_.rank(r.logits, r.vocabulary, result.token);
   return result;
 }
 

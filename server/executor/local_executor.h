@@ -19,7 +19,7 @@ struct LocalExecutorOptions {
   int64_t max_context = 0;  // 0: the model's own
   uint64_t kv_bytes = 0;    // of the page arena
   int64_t max_step_tokens = 512;
-  int64_t logit_rows = 16;  // reduced at once
+  int64_t logit_rows = 16;  // reduced at once; at most kGatherRows
   int threads = 1;          // that pack weights
   DeviceFloor floor = {};   // measured before; zeros: floor_seconds are 0
   std::function<void(double)> progress = {};
@@ -60,10 +60,13 @@ class LocalExecutor final : public Executor {
   absl::Status make_pages(const LocalExecutorOptions& options);
   void describe(const ModelSource& source, const LocalExecutorOptions& options);
   absl::Status warm_up();
+  // What there is of the output when the device fails is void.
   void run_rows(const StepInput& input, const std::vector<AttentionSequence>& sequences, StepOutput* output);
   void reduce_rows(std::span<const LogitRow* const> rows, std::span<const int64_t> positions, Tensor logits,
                    StepOutput* output);
   RowResult pick(const LogitRow& row, int64_t position, const LogitReduction& reduction) const;
+  LogitCandidate chosen(const LogitRow& row, int64_t position, const LogitReduction& reduction) const;
+  absl::Status device_status() const;
   void count_work(const StepInput& input, size_t rows, StepOutput* output) const;
 
   Decoder decoder_;

@@ -7,14 +7,13 @@
 namespace halftone {
 namespace {
 
-float penalized(const SamplingParams& params, const TokenCount& count, float logit) {
-  if (params.repetition_penalty != 1 && (count.in_prompt || count.in_output > 0)) {
-    logit = logit > 0 ? logit / params.repetition_penalty : logit * params.repetition_penalty;
-  }
+LogitEdit penalty(const SamplingParams& params, const TokenCount& count) {
+  LogitEdit edit{.id = count.id};
+  if (count.in_prompt || count.in_output > 0) edit.repetition = params.repetition_penalty;
   if (count.in_output > 0) {
-    logit -= params.presence_penalty + params.frequency_penalty * static_cast<float>(count.in_output);
+    edit.subtract = params.presence_penalty + params.frequency_penalty * static_cast<float>(count.in_output);
   }
-  return logit;
+  return edit;
 }
 
 // The candidates that the cuts leave, as a prefix of the descending list.
@@ -79,24 +78,24 @@ class Cutter {
 
 }  // namespace
 
-std::vector<LogitEdit> make_edits(const LogitRow& row, const float* logits, int64_t vocabulary) {
+std::vector<LogitEdit> make_edits(const LogitRow& row, int64_t vocabulary) {
   const SamplingParams& params = *row.sampling;
-  std::map<int32_t, float> edited;
+  std::map<int32_t, LogitEdit> edited;
   auto inside = [&](int32_t id) { return id >= 0 && id < vocabulary; };
   if (params.penalizes()) {
     for (const TokenCount& count : row.counts) {
-      if (inside(count.id)) edited[count.id] = penalized(params, count, logits[count.id]);
+      if (inside(count.id)) edited[count.id] = penalty(params, count);
     }
   }
   for (const auto& [id, bias] : params.logit_bias) {
-    if (inside(id)) edited[id] = (edited.contains(id) ? edited[id] : logits[id]) + bias;
+    if (inside(id)) edited.try_emplace(id, LogitEdit{.id = id}).first->second.add = bias;
   }
   for (int32_t id : row.banned) {
-    if (inside(id)) edited[id] = -HUGE_VALF;
+    if (inside(id)) edited[id] = {.id = id, .add = -HUGE_VALF};
   }
   std::vector<LogitEdit> edits;
   edits.reserve(edited.size());
-  for (const auto& [id, value] : edited) edits.push_back({id, value});
+  for (const auto& [id, edit] : edited) edits.push_back(edit);
   return edits;
 }
 

@@ -19,8 +19,8 @@ namespace halftone {
 // So many best candidates come back with a row; the whole row is fetched only when a draw needs more.
 constexpr int64_t kSampleCandidates = 256;
 
-// The row's changed logits, ascending by id, from its raw ones.
-std::vector<LogitEdit> make_edits(const LogitRow& row, const float* logits, int64_t vocabulary);
+// How the row's logits are changed, ascending by id.
+std::vector<LogitEdit> make_edits(const LogitRow& row, int64_t vocabulary);
 
 // What inverse temperature the device has to reduce with; 0 for greedy rows, which need no sum.
 float inverse_temperature(const SamplingParams& params);

@@ -3,8 +3,10 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <span>
+#include <tuple>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -17,7 +19,7 @@ namespace halftone {
 struct ForwardBatch {
   std::span<const int32_t> tokens;
   std::span<const AttentionSequence> sequences;  // together they cover the tokens, in order
-  const KvLayout* kv = nullptr;
+  const KvLayout* kv = nullptr;                  // as the weights, one object as long as there are steps with it
   std::byte* arena = nullptr;
 };
 
@@ -28,26 +30,34 @@ class Transformer {
                                                              Device& device, int64_t max_context, int64_t max_tokens,
                                                              int64_t logit_rows);
 
-  // Stores K and V of all tokens and leaves their last hidden states here for logits(). Returns the number of K and V
-  // values that were beyond the KV format's range.
-  int64_t forward(const ModeWeights& weights, const ForwardBatch& batch);
-  // Raw logits of tokens of the last forward pass, at most logit_rows() at once: [rows, vocabulary], valid until the
-  // next call.
+  // Stores K and V of all tokens and leaves their last hidden states here for logits().
+  void forward(const ModeWeights& weights, const ForwardBatch& batch);
+  // Raw logits of tokens of the last forward pass, at most logit_rows() at once: [rows, vocabulary] in the device's
+  // memory, valid until the next call.
   Tensor logits(const ModeWeights& weights, std::span<const int64_t> tokens);
 
   int64_t max_tokens() const { return max_tokens_; }
   int64_t logit_rows() const { return logit_rows_; }
 
  private:
-  Transformer(const Decoder& decoder, Device& device, int64_t max_tokens, int64_t logit_rows)
-      : decoder_(decoder), device_(device), max_tokens_(max_tokens), logit_rows_(logit_rows) {}
+  // What the layers of one pass work with.
+  struct Pass {
+    const ModeWeights& weights;
+    const KvLayout* kv;
+    std::byte* arena;
+    int64_t rows;  // of the activations
+  };
 
-  absl::Status allocate(const ModelSource& source, int64_t max_context);
-  int64_t attention(const ModeWeights& weights, size_t index, const ForwardBatch& batch);
-  void feed_forward(const ModeWeights& weights, size_t index, int64_t tokens);
-  // The first `tokens` rows of an activation buffer of so many columns.
-  Tensor view(const Buffer& buffer, int64_t tokens, int64_t cols) const {
-    return f32_tensor(buffer.f32(), tokens, cols);
+  Transformer(const Decoder& decoder, Device& device, int64_t max_tokens, int64_t logit_rows);
+
+  absl::Status allocate(int64_t max_context);
+  absl::Status fill_rope_tables(const ModelSource& source, int64_t max_context);
+  void attention(const Pass& pass, size_t index);
+  void feed_forward(const Pass& pass, size_t index);
+  uint64_t replay_key(const Pass& pass);
+  // The first rows of an activation buffer of so many columns.
+  Tensor view(const Buffer& buffer, int64_t rows, int64_t cols) const {
+    return tensor_of(buffer.data(), device_.activation_dtype(), rows, cols);
   }
 
   Decoder decoder_;
@@ -59,6 +69,8 @@ class Transformer {
   Buffer gated_;          // [max_tokens][ffn]
   Buffer last_, logits_;  // [logit_rows][dim], [logit_rows][vocabulary]
   Buffer workspace_;
+  const uint64_t id_;  // of no other transformer, before or after
+  std::map<std::tuple<const ModeWeights*, const KvLayout*, std::byte*, int64_t>, uint64_t> replays_;
 };
 
 }  // namespace halftone

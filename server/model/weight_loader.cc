@@ -31,6 +31,28 @@ bool same_values(const SourceTensor& tensor, const WeightFormat& format) {
 
 int64_t chunks_of(const SourceTensor& tensor) { return (tensor.rows() + kPackRows - 1) / kPackRows; }
 
+// Some rows of a matrix in a format's own layout, in host memory.
+class HostMatrix {
+ public:
+  HostMatrix(const WeightFormat& format, PackedShape shape, int64_t rows) {
+    shape.rows = rows;
+    const PackedBytes bytes = format.bytes(shape);
+    const size_t scales_line = (bytes.codes + sizeof(Line) - 1) / sizeof(Line);
+    lines_.resize(scales_line + (bytes.scales + sizeof(Line) - 1) / sizeof(Line));
+    matrix_ = {&format, shape, lines_[0].bytes, bytes.scales > 0 ? lines_[scales_line].bytes : nullptr};
+  }
+  HostMatrix(const HostMatrix&) = delete;
+
+  const PackedMatrix& matrix() const { return matrix_; }
+
+ private:
+  struct alignas(64) Line {
+    std::byte bytes[64] = {};
+  };
+  std::vector<Line> lines_;
+  PackedMatrix matrix_;
+};
+
 // work(i, is it the caller's thread) for all i, until one answers false.
 void in_parallel(int threads, size_t count, const std::function<bool(size_t, bool)>& work) {
   std::atomic<size_t> next{0};
@@ -47,15 +69,20 @@ void in_parallel(int threads, size_t count, const std::function<bool(size_t, boo
 
 }  // namespace
 
+absl::Status WeightLoader::check_supported(const WeightChoice& choice, size_t mode) const {
+  const WeightFormat* format = find_weight_format(choice.format);
+  HALFTONE_CHECK(format != nullptr);
+  const std::string& activations = modes_[mode].activations;
+  if (device_.supports(*format, *parse_activations(activations))) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat("mode ", modes_[mode].id, ": device ", std::string(device_.name()),
+                                                    " cannot run weight format ", choice.format, " with ", activations,
+                                                    " activations"));
+}
+
 absl::StatusOr<std::unique_ptr<Weights::Packed>> WeightLoader::plan_packed(const SourceTensor& tensor,
                                                                            const std::string& name,
                                                                            const WeightChoice& choice) const {
   const WeightFormat* format = find_weight_format(choice.format);
-  HALFTONE_CHECK(format != nullptr);
-  if (!device_.supports(*format)) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("device ", std::string(device_.name()), " cannot run weight format ", choice.format));
-  }
   std::optional<AffineGrid> grid = tensor.grid();
   std::optional<PackedShape> shape;
   const bool may_import = grid && !choice.requantize && (choice.group == 0 || choice.group == grid->group);
@@ -78,6 +105,8 @@ absl::Status WeightLoader::plan_matrix(const std::string& name, TensorClass tens
   if (choice == nullptr) {
     return absl::InvalidArgumentError(absl::StrCat("mode ", modes_[mode].id, ": no row of the recipe is for ", name));
   }
+  absl::Status supported = check_supported(*choice, mode);
+  if (!supported.ok()) return supported;
   auto place = weights_->packed_.try_emplace({name, choice->name()}).first;
   std::unique_ptr<Weights::Packed>& packed = place->second;
   if (packed != nullptr) {
@@ -133,7 +162,7 @@ absl::Status WeightLoader::allocate() {
   using Place = std::pair<std::string, MemoryCategory>;
   auto each_part = [&](const std::function<void(const Place&, size_t bytes, std::byte** data)>& part) {
     for (auto& [key, packed] : weights_->packed_) {
-      PackedBytes bytes = packed->matrix.format->bytes(packed->matrix.shape);
+      PackedBytes bytes = device_.weight_bytes(*packed->matrix.format, packed->matrix.shape);
       part({owner(*packed, key.second), MemoryCategory::kWeights}, bytes.codes, &packed->matrix.codes);
       if (bytes.scales == 0) continue;
       part({owner(*packed, key.second), MemoryCategory::kWeightScales}, bytes.scales, &packed->matrix.scales);
@@ -158,26 +187,43 @@ absl::Status WeightLoader::allocate() {
 }
 
 absl::Status WeightLoader::fill_chunk(const Chunk& chunk) const {
-  const SourceTensor& tensor = *chunk.job->tensor;
   const PackedMatrix& matrix = chunk.job->packed->matrix;
-  int64_t count = std::min(kPackRows, tensor.rows() - chunk.first);
+  const int64_t count = std::min(kPackRows, chunk.job->tensor->rows() - chunk.first);
+  if (device_.packs_in_place()) return fill_rows(chunk, count, matrix, chunk.first);
+  const HostMatrix staged(*matrix.format, matrix.shape, count);
+  absl::Status status = fill_rows(chunk, count, staged.matrix(), 0);
+  if (status.ok()) device_.store_rows(matrix, chunk.first, staged.matrix());
+  return status;
+}
+
+// The chunk's rows, as rows first_row.. of a matrix in host memory.
+absl::Status WeightLoader::fill_rows(const Chunk& chunk, int64_t count, const PackedMatrix& into,
+                                     int64_t first_row) const {
+  const SourceTensor& tensor = *chunk.job->tensor;
   if (chunk.job->packed->import) {
     AffineGroupsBuffer groups;
     absl::Status status = tensor.read_groups(chunk.first, count, groups);
     if (!status.ok()) return status;
-    if (matrix.format->import_rows(matrix, chunk.first, groups.view)) return absl::OkStatus();
+    if (into.format->import_rows(into, first_row, groups.view)) return absl::OkStatus();
     return absl::InvalidArgumentError(absl::StrCat("tensor ", *chunk.job->name, " (", std::string(tensor.type()),
                                                    "): rows from ", chunk.first,
                                                    " on hold scales that are no finite halves"));
   }
   std::vector<float> values(static_cast<size_t>(count * tensor.cols()));
   absl::Status status = tensor.read_rows(chunk.first, count, values);
-  if (status.ok()) matrix.format->pack_rows(matrix, chunk.first, count, values.data());
+  if (status.ok()) into.format->pack_rows(into, first_row, count, values.data());
   return status;
 }
 
 void WeightLoader::open_cache(const LoadOptions& options) {
   if (options.pack_cache.empty()) return;
+  if (!device_.packs_in_place()) {
+    if (options.warn) {
+      options.warn(absl::StrCat("device ", std::string(device_.name()),
+                                " holds weights in a layout of its own, which is not kept"));
+    }
+    return;
+  }
   cache_ = std::make_unique<PackCache>(options.pack_cache, source_.digest, [&](const std::string& line) {
     if (options.warn) options.warn(line);
   });
@@ -243,8 +289,10 @@ absl::Status WeightLoader::read_vectors() {
     Buffer buffer =
         device_.allocate(static_cast<size_t>(tensor->cols()) * sizeof(float), {"shared", MemoryCategory::kWeights});
     if (!buffer) return absl::ResourceExhaustedError(absl::StrCat("no memory for tensor ", name));
-    absl::Status status = tensor->read_rows(0, 1, {buffer.f32(), static_cast<size_t>(tensor->cols())});
+    std::vector<float> values(static_cast<size_t>(tensor->cols()));
+    absl::Status status = tensor->read_rows(0, 1, values);
     if (!status.ok()) return status;
+    device_.upload(buffer.data(), std::as_bytes(std::span(values)));
     weights_->vectors_.emplace(name, std::move(buffer));
   }
   return absl::OkStatus();
@@ -285,7 +333,7 @@ void WeightLoader::count(size_t mode, ModeWeights* out) const {
   double bytes = 0, values = 0;
   for (const auto& [key, packed] : weights_->packed_) {
     if (std::find(packed->users.begin(), packed->users.end(), mode) == packed->users.end()) continue;
-    PackedBytes size = packed->matrix.format->bytes(packed->matrix.shape);
+    PackedBytes size = device_.weight_bytes(*packed->matrix.format, packed->matrix.shape);
     int64_t count = packed->matrix.shape.rows * packed->matrix.shape.cols;
     const Arithmetic arithmetic = arithmetic_of(*packed->matrix.format, out->activations);
     (packed->users.size() == 1 ? out->own_bytes : out->shared_bytes) += size.total();

@@ -37,12 +37,14 @@ class WeightLoader {
 
   absl::Status plan_mode(size_t mode);
   absl::Status plan_matrix(const std::string& name, TensorClass tensor_class, int64_t layer, size_t mode);
+  absl::Status check_supported(const WeightChoice& choice, size_t mode) const;
   absl::StatusOr<std::unique_ptr<Weights::Packed>> plan_packed(const SourceTensor& tensor, const std::string& name,
                                                                const WeightChoice& choice) const;
   void open_cache(const LoadOptions& options);
   void read_cached(const LoadOptions& options, double all);
   absl::Status pack(const LoadOptions& options, double all);
   absl::Status fill_chunk(const Chunk& chunk) const;
+  absl::Status fill_rows(const Chunk& chunk, int64_t count, const PackedMatrix& into, int64_t first_row) const;
   std::string owner(const Weights::Packed& packed, const std::string& choice) const;
   ModeWeights mode_weights(size_t mode) const;
   void count(size_t mode, ModeWeights* out) const;

@@ -11,8 +11,11 @@ namespace halftone::test {
 
 struct AttentionCase::Step {
   std::vector<float> q, k, v, y;
+  std::vector<int32_t> tokens;  // of no importance to attention but for their number
   std::vector<AttentionSequence> sequences;
   int64_t rows = 0;
+
+  StepBatch batch() const { return {tokens, sequences}; }
 };
 
 AttentionCase::AttentionCase(const KvFormat& format, const AttentionShape& shape, std::vector<int64_t> lengths,
@@ -85,6 +88,7 @@ AttentionCase::Step AttentionCase::gather(const std::vector<Chunk>& chunks) cons
     step.rows += chunk.tokens;
   }
   step.y.resize(step.q.size(), 1e30f);
+  step.tokens.resize(static_cast<size_t>(step.rows));
   return step;
 }
 
@@ -102,7 +106,6 @@ RopeStoreCall AttentionCase::rope_call(Step& step) {
   }
   call.cosines = cosines_.data();
   call.sines = sines_.data();
-  call.sequences = step.sequences;
   call.kv = {&layout_, arena_.data(), 1};
   return call;
 }
@@ -114,7 +117,6 @@ AttentionCall AttentionCase::attention_call(Step& step) {
   call.heads = shape_.heads;
   call.scale = 1 / std::sqrt(static_cast<float>(shape_.head_dim));
   call.window = shape_.window;
-  call.sequences = step.sequences;
   call.kv = {&layout_, arena_.data(), 1};
   return call;
 }
@@ -125,11 +127,13 @@ AttentionCase::Result AttentionCase::step(Device* device, const std::vector<Chun
   const RopeStoreCall rope = rope_call(step);
   const AttentionCall attention = attention_call(step);
   if (device != nullptr) {
-    result.clamped = device->rope_store(rope);
+    device->begin(step.batch());
+    device->rope_store(rope);
     device->attention(attention);
+    result.clamped = device->take_clamped();
   } else {
-    result.clamped = reference::rope_store(rope);
-    reference::attention(attention);
+    result.clamped = reference::rope_store(step.batch(), rope);
+    reference::attention(step.batch(), attention);
   }
   result.q = std::move(step.q);
   result.y = std::move(step.y);
@@ -138,8 +142,8 @@ AttentionCase::Result AttentionCase::step(Device* device, const std::vector<Chun
 
 std::vector<reference::Bounded> AttentionCase::exact(const std::vector<Chunk>& chunks) {
   Step step = gather(chunks);
-  reference::rope_store(rope_call(step));
-  return reference::exact_attention(attention_call(step));
+  reference::rope_store(step.batch(), rope_call(step));
+  return reference::exact_attention(step.batch(), attention_call(step));
 }
 
 }  // namespace halftone::test

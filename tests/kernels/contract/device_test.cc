@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <limits>
 #include <utility>
 
 namespace halftone::test {
@@ -63,6 +64,16 @@ TEST(Buffer, AnEmptyOneFreesNothing) {
     EXPECT_FALSE(other);
   }
   EXPECT_EQ(frees, 0);
+}
+
+TEST(LogitEdit, PenalizesThenSubtractsThenAdds) {
+  EXPECT_EQ((LogitEdit{}.apply(1.5f)), 1.5f);
+  EXPECT_EQ((LogitEdit{.repetition = 2, .subtract = 1, .add = 10}.apply(3)), 10.5f);
+  EXPECT_EQ((LogitEdit{.repetition = 2, .subtract = 1, .add = 10}.apply(-3)), 3);
+  // Adding first would lose the 1 that is added.
+  EXPECT_EQ((LogitEdit{.subtract = 1, .add = 1}.apply(0x1p24f)), 0x1p24f);
+  EXPECT_EQ((LogitEdit{.add = -std::numeric_limits<float>::infinity()}.apply(5)),
+            -std::numeric_limits<float>::infinity());
 }
 
 TEST(Tensor, RowsOfATensorKeepItsStride) {

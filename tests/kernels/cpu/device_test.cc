@@ -54,7 +54,9 @@ TEST(CpuDevice, EveryInstructionSetMultipliesWithEveryWeightFormat) {
     Ledger ledger;
     const std::unique_ptr<Device> device = make_cpu_device({.threads = 1, .isa = cpu_isa_name(isa)}, ledger);
     for (const WeightFormat* format : all_weight_formats()) {
-      EXPECT_TRUE(device->supports(*format)) << cpu_isa_name(isa) << " " << format->name;
+      for (Activations activations : {Activations::kA16, Activations::kA8, Activations::kA8Token}) {
+        EXPECT_TRUE(device->supports(*format, activations)) << cpu_isa_name(isa) << " " << format->name;
+      }
     }
   }
 }

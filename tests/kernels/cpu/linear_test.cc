@@ -138,7 +138,8 @@ class LinearTest : public OnEachDevice<Param> {
     start(GetParam().device);
     if (IsSkipped() || HasFatalFailure()) return;
     const WeightFormat& format = *GetParam().format;
-    if (!(*worker)->supports(format)) GTEST_SKIP() << "no kernel for " << format.name << " here";
+    if (!(*worker)->supports(format, GetParam().activations))
+      GTEST_SKIP() << "no kernel for " << format.name << " here";
     for (Shape shape : kShapes) {
       std::optional<LinearCase> made = LinearCase::make(**worker, GetParam(), shape, random_);
       if (made) cases.push_back(std::move(*made));
@@ -251,7 +252,8 @@ TEST_P(LinearTest, EmbeddingIsARowOfWhatIsUnpacked) {
     const std::vector<float> all = made.weights.unpacked();
     const std::vector<int32_t> tokens = {static_cast<int32_t>(shape.rows - 1), 0, static_cast<int32_t>(shape.rows / 2)};
     StridedMatrix y(3, shape.cols, 2);
-    (*worker)->embed({&made.weights.matrix(), tokens, y.tensor()});
+    (*worker)->begin({tokens, {}});
+    (*worker)->embed({&made.weights.matrix(), y.tensor()});
     EXPECT_TRUE(y.gaps_are_untouched());
     for (int64_t t = 0; t < 3; ++t) {
       const std::span<const float> expected(&all[static_cast<size_t>(tokens[static_cast<size_t>(t)] * shape.cols)],

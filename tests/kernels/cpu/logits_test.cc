@@ -43,6 +43,7 @@ class LogitsTest : public OnEachDevice<TestDevice> {
     for (size_t i = 0; i < got.size(); ++i) {
       EXPECT_EQ(got[i].id, expected[i].id) << "candidate " << i;
       EXPECT_EQ(got[i].logit, expected[i].logit) << "candidate " << i;
+      EXPECT_EQ(got[i].raw, expected[i].raw) << "candidate " << i;
     }
   }
 };
@@ -93,11 +94,15 @@ TEST_P(LogitsTest, EqualLogitsComeByAscendingId) {
   }
 }
 
-TEST_P(LogitsTest, EditsReplaceValuesInTheEditedRowOnly) {
+TEST_P(LogitsTest, EditsChangeTheEditedRowOnly) {
   std::mt19937 random(3);
   const std::vector<float> logits = normal_floats(random, 777, 3);
   const int32_t best = static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
-  std::vector<LogitEdit> edits = {{0, 50.0f}, {5, -kInfinity}, {best, -kInfinity}, {700, 1.25f}, {776, 49.0f}};
+  std::vector<LogitEdit> edits = {{.id = 0, .add = 500},
+                                  {.id = 5, .add = -kInfinity},
+                                  {.id = best, .add = -kInfinity},
+                                  {.id = 700, .repetition = 1.3f, .subtract = 0.7f, .add = 0.25f},
+                                  {.id = 776, .subtract = -400}};
   std::sort(edits.begin(), edits.end(), [](const LogitEdit& a, const LogitEdit& b) { return a.id < b.id; });
   LogitReduction row;
   row.logits = logits.data();
@@ -123,7 +128,7 @@ TEST_P(LogitsTest, EverythingButOneMaskedLeavesThatOne) {
   const std::vector<float> logits = normal_floats(random, 100, 3);
   std::vector<LogitEdit> edits;
   for (int32_t id = 0; id < 100; ++id) {
-    if (id != 42) edits.push_back({id, -kInfinity});
+    if (id != 42) edits.push_back({.id = id, .add = -kInfinity});
   }
   LogitReduction row;
   row.logits = logits.data();
@@ -140,7 +145,8 @@ TEST_P(LogitsTest, AnInfinitelySmallLogitIsNoCandidateUnlessItIsAnEdit) {
   std::vector<float> logits(40, -kInfinity);
   logits[3] = 1;
   logits[30] = 2;
-  const std::vector<LogitEdit> edits = {{3, -kInfinity}, {7, 0.5f}, {39, -kInfinity}};
+  const std::vector<LogitEdit> edits = {
+      {.id = 3, .add = -kInfinity}, {.id = 7, .add = 0.5f}, {.id = 39, .subtract = 1}};
   LogitReduction row;
   row.logits = logits.data();
   row.vocabulary = 40;
@@ -150,8 +156,8 @@ TEST_P(LogitsTest, AnInfinitelySmallLogitIsNoCandidateUnlessItIsAnEdit) {
   expect_reference(row);
   reduce(row);
   EXPECT_TRUE(row.finite);
-  expect_same(row.raw, {{30, 2.0f}, {3, 1.0f}});
-  expect_same(row.edited, {{30, 2.0f}, {7, 0.5f}, {3, -kInfinity}, {39, -kInfinity}});
+  expect_same(row.raw, {{30, 2, 2}, {3, 1, 1}});
+  expect_same(row.edited, {{30, 2, 2}, {3, -kInfinity, 1}, {7, -kInfinity, -kInfinity}, {39, -kInfinity, -kInfinity}});
 }
 
 TEST_P(LogitsTest, SaysWhenARowIsNotFinite) {

@@ -138,9 +138,8 @@ class ReferenceAttention : public testing::Test {
     call.heads = 1;
     call.cosines = cosines_.data();
     call.sines = sines_.data();
-    call.sequences = {&sequence_, 1};
     call.kv = {&layout_, arena_.data(), 0};
-    reference::rope_store(call);
+    reference::rope_store(batch_, call);
   }
 
   std::vector<float> attend(std::vector<float>& q, int64_t window) {
@@ -150,9 +149,8 @@ class ReferenceAttention : public testing::Test {
     call.y = f32_tensor(y.data(), kTokens, 4);
     call.heads = 1;
     call.window = window;
-    call.sequences = {&sequence_, 1};
     call.kv = {&layout_, arena_.data(), 0};
-    reference::attention(call);
+    reference::attention(batch_, call);
     return y;
   }
 
@@ -161,7 +159,9 @@ class ReferenceAttention : public testing::Test {
   std::vector<std::byte> arena_;
   std::vector<float> cosines_, sines_;
   std::vector<int32_t> pages_ = {0};
+  std::vector<int32_t> tokens_ = std::vector<int32_t>(kTokens);
   AttentionSequence sequence_{0, kTokens, 0, pages_};
+  StepBatch batch_{tokens_, {&sequence_, 1}};
 };
 
 TEST_F(ReferenceAttention, RopeTurnsPairsThatLieHalfAHeadApart) {
@@ -206,7 +206,7 @@ TEST_F(ReferenceAttention, AMuchGreaterScoreTakesAll) {
 
 TEST(Reference, ReductionOfLogitsByHand) {
   const std::vector<float> logits = {1, 3, 3, 0};
-  const std::vector<LogitEdit> edits = {{1, -5.0f}};
+  const std::vector<LogitEdit> edits = {{.id = 1, .repetition = 2, .subtract = 1.5f, .add = -5}};  // 3 / 2 - 1.5 - 5
   LogitReduction row;
   row.logits = logits.data();
   row.vocabulary = 4;
@@ -223,6 +223,7 @@ TEST(Reference, ReductionOfLogitsByHand) {
   EXPECT_EQ(row.raw[1].id, 2);
   ASSERT_EQ(row.edited.size(), 1u);
   EXPECT_EQ(row.edited[0].id, 2);
+  EXPECT_EQ(row.edited[0].raw, 3.0f);
   EXPECT_EQ(row.target_rank, 3u);
   EXPECT_EQ(row.target_logit, 1.0f);
 }

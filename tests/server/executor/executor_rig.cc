@@ -7,6 +7,7 @@
 
 #include "kernels/contract/check.h"
 #include "kernels/cpu/cpu_device.h"
+#include "tests/kernels/remote_device.h"
 
 namespace halftone {
 namespace {
@@ -24,7 +25,8 @@ std::vector<LogitRow> every_row(int64_t tokens, int64_t vocabulary) {
 }  // namespace
 
 ExecutorRig::ExecutorRig(const ModelSource& source, const RigOptions& options) {
-  device_ = make_cpu_device({.threads = options.threads, .isa = options.isa}, ledger_);
+  const CpuOptions cpu{.threads = options.threads, .isa = options.isa};
+  device_ = options.remote ? std::make_unique<test::RemoteDevice>(cpu, ledger_) : make_cpu_device(cpu, ledger_);
   HALFTONE_CHECK(device_ != nullptr);
   LocalExecutorOptions local{.max_context = options.max_context,
                              .kv_bytes = options.kv_bytes,

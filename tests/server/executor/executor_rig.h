@@ -20,6 +20,7 @@ struct RigOptions {
   uint64_t kv_bytes = 1 << 20;
   int64_t max_step_tokens = 128;
   int64_t logit_rows = 16;
+  bool remote = false;  // on a RemoteDevice
 };
 
 // New tokens of one sequence. Without rows of their own, the row of every token is wanted whole.

@@ -1,4 +1,4 @@
-// What a row of logits must not depend on: chunk edges, pages, company, threads, instruction set.
+// What a row of logits must not depend on: chunk edges, pages, company, threads, instruction set, where memory is.
 #include <gtest/gtest.h>
 
 #include "kernels/cpu/cpu_device.h"
@@ -89,6 +89,20 @@ const std::vector<std::string>& all_modes() {
   return kModes;
 }
 
+// In chunks of every kind, on whatever is behind the rig.
+void expect_same_bits_on(ExecutorRig& rig, std::span<const int32_t> prompt,
+                         std::span<const std::vector<RowResult>> expected, const std::string& where) {
+  for (ModeIndex mode = 0; mode < static_cast<ModeIndex>(all_modes().size()); ++mode) {
+    const size_t index = static_cast<size_t>(mode);
+    Variations vary(rig, mode, prompt, expected[index], all_modes()[index] + where);
+    for (int64_t chunk : {static_cast<int64_t>(prompt.size()), int64_t{1}, int64_t{17}}) vary.chunks(chunk);
+    vary.company();
+    vary.prefix_hit();
+    vary.preemption();
+    if (testing::Test::HasFatalFailure()) return;
+  }
+}
+
 // Every mode alone in one chunk and in a mixed batch, on every instruction set with one, two and three threads; what
 // depends on neither is tried on one thread.
 void expect_same_bits_everywhere(const ModelSource& source, std::span<const int32_t> prompt) {
@@ -116,6 +130,8 @@ void expect_same_bits_everywhere(const ModelSource& source, std::span<const int3
       }
     }
   }
+  ExecutorRig remote(source, {.modes = all_modes(), .threads = 2, .remote = true});
+  expect_same_bits_on(remote, prompt, expected, " on a device with memory of its own");
 }
 
 class SameBits : public testing::TestWithParam<std::string> {};
