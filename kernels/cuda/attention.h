@@ -1,7 +1,6 @@
 // Causal attention of new tokens to the pages, on CUDA: decodes and chunks of prompts alike.
 #pragma once
 
-#include "kernels/contract/kv_format.h"
 #include "kernels/cuda/batch.h"
 
 namespace halftone::HALFTONE_CUDA_NAMESPACE {
@@ -21,8 +20,5 @@ struct DeviceAttention {
 
 // Bytes of partials.
 size_t attention_partial_bytes(int64_t rows, int64_t heads, int64_t head_dim, int64_t splits);
-
-cudaError_t attention(const DeviceAttention& call, const DeviceKv& kv, const DeviceBatch& batch, const KvFormat& format,
-                      cudaStream_t stream);
 
 }  // namespace halftone::HALFTONE_CUDA_NAMESPACE

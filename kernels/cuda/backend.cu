@@ -4,15 +4,14 @@
 #include <vector>
 
 #include "kernels/contract/check.h"
-#include "kernels/cuda/attention.h"
 #include "kernels/cuda/batch_memory.h"
 #include "kernels/cuda/floor.h"
 #include "kernels/cuda/gather.h"
 #include "kernels/cuda/graphs.h"
+#include "kernels/cuda/kv.h"
 #include "kernels/cuda/linear.h"
 #include "kernels/cuda/logit_reducer.h"
 #include "kernels/cuda/prepare.h"
-#include "kernels/cuda/rope_store.h"
 
 namespace halftone::HALFTONE_CUDA_NAMESPACE {
 namespace {
@@ -120,9 +119,8 @@ class Backend final : public Device {
     rope.epsilon = call.rms_epsilon;
     rope.cosines = call.cosines, rope.sines = call.sines;
     rope.clamped = clamped_.device();
-    stream_.check(HALFTONE_CUDA_NAMESPACE::rope_store(rope, device_kv(call.kv), batch_.device(),
-                                                      *call.kv.layout->format, stream_.get()),
-                  "RoPE and KV store");
+    const CudaKvFormat& format = *find_cuda_kv_format(*call.kv.layout->format);
+    stream_.check(format.rope_store(rope, device_kv(call.kv), batch_.device(), stream_.get()), "RoPE and KV store");
   }
   void attention(const AttentionCall& call) override {
     DeviceAttention attention;
@@ -138,9 +136,8 @@ class Backend final : public Device {
         attention_partial_bytes(call.q.rows, call.heads, call.kv.layout->head_dim, attention.splits);
     const bool shared = attention.splits > 1 && wanted <= workspace_.bytes;
     if (shared) attention.partials = reinterpret_cast<float*>(workspace_.data);
-    stream_.check(HALFTONE_CUDA_NAMESPACE::attention(attention, device_kv(call.kv), batch_.device(),
-                                                     *call.kv.layout->format, stream_.get()),
-                  "attention");
+    const CudaKvFormat& format = *find_cuda_kv_format(*call.kv.layout->format);
+    stream_.check(format.attention(attention, device_kv(call.kv), batch_.device(), stream_.get()), "attention");
   }
   void gather_rows(const Tensor& from, std::span<const int64_t> rows, const Tensor& to) override {
     HALFTONE_CHECK(rows.size() <= kMostGathered);

@@ -1,8 +1,6 @@
 // The contract's exp on a device: the same operations in the same order.
 #pragma once
 
-#include <bit>
-
 #include "kernels/contract/exp.h"
 #include "kernels/cuda/primitives/numbers.h"
 
@@ -21,7 +19,7 @@ HALFTONE_DEVICE float exp_f32(float x) {
   p = fma(p, r, C::kC2);
   p = fma(p, r, 1.0f);
   p = fma(p, r, 1.0f);
-  const float y = float_of_bits(bits_of_float(p) + (bits_of_float(shifted) << 23));
+  const float y = f32_from_bits(bits_from_f32(p) + (bits_from_f32(shifted) << 23));
   if (!(C::kLowest <= x)) return x == x ? 0.0f : x;
   return x <= C::kHighest ? y : x * HUGE_VALF;
 }

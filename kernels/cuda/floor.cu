@@ -27,9 +27,13 @@ struct S8Mma {
 template <typename Mma>
 HALFTONE_KERNEL void HALFTONE_LAUNCH_BOUNDS(kThreads, 2) mma_rate_kernel(typename Mma::Sum* out) {
   typename Mma::Sum sums[kChains][4] = {};
-  const uint32_t a[4] = {threadIdx.x, 1, 2, 3}, b[2] = {threadIdx.x, 1};
+  const uint32_t a[4] = {threadIdx.x, 1, 2, 3};
   for (int round = 0; round < kRounds; ++round) {
-    for (int chain = 0; chain < kChains; ++chain) Mma::run(sums[chain], a, b);
+    HALFTONE_UNROLL
+    for (uint32_t chain = 0; chain < kChains; ++chain) {
+      const uint32_t b[2] = {threadIdx.x, chain};  // no two chains alike, or a compiler makes them one
+      Mma::run(sums[chain], a, b);
+    }
   }
   typename Mma::Sum all = 0;
   for (int chain = 0; chain < kChains; ++chain) all = all + sums[chain][0] + sums[chain][3];

@@ -25,14 +25,14 @@ struct Shared {
 };
 
 HALFTONE_DEVICE Rank rank_of(float logit, int id) {
-  const uint32_t bits = bits_of_float(logit + 0.0f);  // -0 becomes +0
+  const uint32_t bits = bits_from_f32(logit + 0.0f);  // -0 becomes +0
   const uint32_t ordered = bits >> 31 != 0 ? ~bits : bits | 0x80000000u;
   return static_cast<Rank>(ordered) << 32 | (0xffffffffu - static_cast<uint32_t>(id));
 }
 HALFTONE_DEVICE int id_of(Rank rank) { return static_cast<int>(0xffffffffu - static_cast<uint32_t>(rank)); }
 HALFTONE_DEVICE float logit_of(Rank rank) {
   const uint32_t ordered = static_cast<uint32_t>(rank >> 32);
-  return float_of_bits(ordered >> 31 != 0 ? ordered & 0x7fffffffu : ~ordered);
+  return f32_from_bits(ordered >> 31 != 0 ? ordered & 0x7fffffffu : ~ordered);
 }
 
 // The edits of a row, or none.

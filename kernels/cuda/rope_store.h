@@ -1,7 +1,6 @@
 // RoPE, QK norm and the store into pages on CUDA.
 #pragma once
 
-#include "kernels/contract/device.h"
 #include "kernels/cuda/batch.h"
 
 namespace halftone::HALFTONE_CUDA_NAMESPACE {
@@ -19,8 +18,5 @@ struct DeviceRope {
   const float* sines = nullptr;
   int32_t* clamped = nullptr;  // counts up
 };
-
-cudaError_t rope_store(const DeviceRope& call, const DeviceKv& kv, const DeviceBatch& batch, const KvFormat& format,
-                       cudaStream_t stream);
 
 }  // namespace halftone::HALFTONE_CUDA_NAMESPACE

@@ -17,8 +17,16 @@ struct Bounded {
   double bound = 0;
 };
 
+// What a device does besides float32 arithmetic; the errors are relative.
+struct LinearRounding {
+  double input = 0;            // of an input, when it has been normalized
+  double output = 0;           // of what is written to y
+  bool minimum_apart = false;  // y = scale * sum(code x) + minimum * sum(x), group by group
+};
+constexpr double kBf16Rounding = 0x1p-8;  // of one value; half of it would do but for values next to a power of two
+
 // [tokens * rows]. With add_to_y the call's y is read as it is before the operation.
-std::vector<Bounded> exact_linear(const LinearCall& call);
+std::vector<Bounded> exact_linear(const LinearCall& call, const LinearRounding& rounding = {});
 // [rows of q * heads * head_dim]; rows that belong to no sequence are zero.
 std::vector<Bounded> exact_attention(const StepBatch& batch, const AttentionCall& call);
 Bounded exact_logsumexp(std::span<const float> row);

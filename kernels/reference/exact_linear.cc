@@ -42,8 +42,9 @@ std::vector<double> rounding_of(const double* x, int64_t cols, int64_t segment, 
   return moved;
 }
 
-// Codes and minimums are added up apart: |scale * (q - zero)| + |minimum| takes the weight's place in the roundings.
-std::vector<double> magnitudes(const PackedMatrix& matrix, int64_t row) {
+// Where codes and minimums are added up apart, |scale * (q - zero)| + |minimum| takes the weight's place in the
+// roundings.
+std::vector<double> magnitudes(const PackedMatrix& matrix, int64_t row, bool always_apart) {
   AffineGroupsBuffer buffer;
   matrix.format->export_rows(matrix, row, 1, &buffer);
   const AffineGroups& w = buffer.view;
@@ -51,7 +52,7 @@ std::vector<double> magnitudes(const PackedMatrix& matrix, int64_t row) {
   for (size_t c = 0; c < w.codes.size(); ++c) {
     const size_t g = c / static_cast<size_t>(w.grid.group);
     const double product = static_cast<double>(w.scale[g]) * w.codes[c], minimum = w.minimum[g];
-    const bool apart = w.grid.offset == AffineGrid::Offset::kMinimum;
+    const bool apart = always_apart || w.grid.offset == AffineGrid::Offset::kMinimum;
     out.push_back(apart ? std::fabs(product) + std::fabs(minimum) : std::fabs(product + minimum));
   }
   return out;
@@ -69,7 +70,7 @@ std::vector<Bounded> multiply_rounded(const PackedMatrix& matrix, const Inputs& 
     const std::vector<double> moved = rounding_of(x, cols, segment, activations == Activations::kA8Token);
     for (int64_t r = 0; r < rows; ++r) {
       matrix.format->unpack_rows(matrix, r, 1, weights.data());
-      const std::vector<double> sizes = magnitudes(matrix, r);
+      const std::vector<double> sizes = magnitudes(matrix, r, false);
       Bounded& y = out[static_cast<size_t>(t * rows + r)];
       for (size_t c = 0; c < weights.size(); ++c) {
         y.value += weights[c] * x[c];
@@ -82,7 +83,7 @@ std::vector<Bounded> multiply_rounded(const PackedMatrix& matrix, const Inputs& 
 }
 
 std::vector<Bounded> multiply(const PackedMatrix& matrix, const Inputs& inputs, int64_t tokens,
-                              Activations activations) {
+                              Activations activations, bool minimum_apart) {
   if (arithmetic_of(*matrix.format, activations) != Arithmetic::kF32) {
     return multiply_rounded(matrix, inputs, tokens, activations);
   }
@@ -92,13 +93,14 @@ std::vector<Bounded> multiply(const PackedMatrix& matrix, const Inputs& inputs, 
   std::vector<float> weights(static_cast<size_t>(cols));
   for (int64_t r = 0; r < rows; ++r) {
     matrix.format->unpack_rows(matrix, r, 1, weights.data());
+    std::vector<double> sizes(weights.begin(), weights.end());
+    if (minimum_apart && matrix.format->code_bits > 0) sizes = magnitudes(matrix, r, true);
     for (int64_t t = 0; t < tokens; ++t) {
       const double* x = &inputs.values[static_cast<size_t>(t * cols)];
       double sum = 0, terms = 0;
       for (size_t c = 0; c < weights.size(); ++c) {
-        const double term = weights[c] * x[c];
-        sum += term;
-        terms += std::fabs(term);
+        sum += weights[c] * x[c];
+        terms += std::fabs(sizes[c] * x[c]);
       }
       out[static_cast<size_t>(t * rows + r)] = {sum, terms * (static_cast<double>(cols) * kU + inputs.error)};
     }
@@ -122,18 +124,23 @@ Bounded swiglu(const Bounded& gate, const Bounded& up) {
 
 }  // namespace
 
-std::vector<Bounded> exact_linear(const LinearCall& call) {
-  const Inputs inputs = inputs_of(call);
+std::vector<Bounded> exact_linear(const LinearCall& call, const LinearRounding& rounding) {
+  Inputs inputs = inputs_of(call);
+  if (call.rms_weight != nullptr) inputs.error += rounding.input;
   const Epilogue& epilogue = call.epilogue;
   const int64_t tokens = call.x.rows, rows = call.weights->shape.rows;
-  std::vector<Bounded> out = multiply(*call.weights, inputs, tokens, call.activations), up;
-  if (epilogue.swiglu_up != nullptr) up = multiply(*epilogue.swiglu_up, inputs, tokens, call.activations);
+  auto product = [&](const PackedMatrix& weights) {
+    return multiply(weights, inputs, tokens, call.activations, rounding.minimum_apart);
+  };
+  std::vector<Bounded> out = product(*call.weights), up;
+  if (epilogue.swiglu_up != nullptr) up = product(*epilogue.swiglu_up);
   for (int64_t t = 0; t < tokens; ++t) {
     for (int64_t r = 0; r < rows; ++r) {
       const size_t i = static_cast<size_t>(t * rows + r);
       if (epilogue.bias != nullptr) out[i] = plus(out[i], epilogue.bias[r]);
       if (epilogue.swiglu_up != nullptr) out[i] = swiglu(out[i], up[i]);
       if (epilogue.add_to_y) out[i] = plus(out[i], call.y.f32(t)[r]);
+      out[i].bound += rounding.output * (std::fabs(out[i].value) + out[i].bound);
     }
   }
   return out;

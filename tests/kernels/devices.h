@@ -22,6 +22,8 @@ struct TestDevice {
 std::string full_name(const TestDevice& device);
 void PrintTo(const TestDevice& device, std::ostream* out);
 const std::vector<TestDevice>& all_test_devices();
+// Those of the CUDA backend: bf16 activations, *bounded*. "cuda:host" runs its kernels on this processor.
+const std::vector<TestDevice>& all_cuda_devices();
 // Null: it is not on this machine.
 std::unique_ptr<Device> make_test_device(const TestDevice& device, int threads, Ledger& ledger);
 // Whether a device that is absent fails the test: HALFTONE_REQUIRE names it, or its kind.

@@ -48,6 +48,7 @@ HALFTONE_DEVICE uint32_t f16x2_from_f32(float low, float high) {
 }
 
 HALFTONE_DEVICE float fma(float a, float b, float c) { return __fmaf_rn(a, b, c); }
+HALFTONE_DEVICE float square_root(float value) { return __fsqrt_rn(value); }
 
 // a * b + c in each half, rounded once.
 HALFTONE_DEVICE uint32_t bf16x2_fma(uint32_t a, uint32_t b, uint32_t c) {
@@ -75,6 +76,7 @@ HALFTONE_DEVICE uint32_t f16x2_from_f32(float low, float high) {
 }
 
 HALFTONE_DEVICE float fma(float a, float b, float c) { return std::fma(a, b, c); }
+HALFTONE_DEVICE float square_root(float value) { return std::sqrt(value); }
 
 HALFTONE_DEVICE float f32_from_bits(uint32_t bits) { return std::bit_cast<float>(bits); }
 HALFTONE_DEVICE uint32_t bits_from_f32(float value) { return std::bit_cast<uint32_t>(value); }

@@ -1,31 +1,10 @@
-// kv16 on CUDA: halves, in the same pages as everywhere (kernels/contract/kv_format.h).
+// The kv16 format's kernels on CUDA.
 #pragma once
 
-#include "kernels/cuda/batch.h"
-#include "kernels/cuda/primitives/numbers.h"
-#include "kernels/cuda/primitives/warp.h"
+#include "kernels/cuda/kv.h"
 
 namespace halftone::HALFTONE_CUDA_NAMESPACE {
 
-struct Kv16Pages {
-  using Code = uint16_t;
-
-  // Of all values of a token's key or value.
-  HALFTONE_DEVICE static float scale(const std::byte*, const DeviceKv&, int, int, int) { return 1.0f; }
-  HALFTONE_DEVICE static float value(Code code, float) { return f32_from_f16(code); }
-
-  // By one warp: `count` floats to codes[i * stride]. Returns how many values this lane clamped.
-  HALFTONE_DEVICE static int store(const float* values, int count, Code* codes, int stride, uint16_t*) {
-    constexpr float kMost = 65504.0f;
-    int clamped = 0;
-    for (int i = static_cast<int>(threadIdx.x); i < count; i += 32) {
-      float x = values[i];
-      clamped += x > kMost || x < -kMost ? 1 : 0;
-      x = x > kMost ? kMost : x < -kMost ? -kMost : x;
-      codes[i * stride] = f16_from_f32(x);
-    }
-    return clamped;
-  }
-};
+extern const CudaKvFormat kCudaKv16;
 
 }  // namespace halftone::HALFTONE_CUDA_NAMESPACE

@@ -13,10 +13,11 @@ namespace {
 struct Bf16Pieces {
   static constexpr int kInputs = 8;
   static constexpr bool kHasScales = false;
-  HALFTONE_DEVICE static void decode(const Chunk16& piece, float* values) {
+  HALFTONE_DEVICE static void decode(const Bytes16& piece, float* values) {
+    const uint32_t words[] = {piece.x, piece.y, piece.z, piece.w};
     for (int i = 0; i < 4; ++i) {
-      values[2 * i] = f32_from_bf16(static_cast<uint16_t>(piece.word[i]));
-      values[2 * i + 1] = f32_from_bf16(static_cast<uint16_t>(piece.word[i] >> 16));
+      values[2 * i] = f32_from_bf16(static_cast<uint16_t>(words[i]));
+      values[2 * i + 1] = f32_from_bf16(static_cast<uint16_t>(words[i] >> 16));
     }
   }
 };

@@ -13,9 +13,10 @@ namespace {
 struct W8Pieces {
   static constexpr int kInputs = 16;
   static constexpr bool kHasScales = true;
-  HALFTONE_DEVICE static void decode(const Chunk16& piece, float* values) {
+  HALFTONE_DEVICE static void decode(const Bytes16& piece, float* values) {
+    const uint32_t words[] = {piece.x, piece.y, piece.z, piece.w};
     for (int i = 0; i < kInputs; ++i) {
-      values[i] = static_cast<float>(static_cast<int8_t>(piece.word[i / 4] >> (i % 4 * 8)));
+      values[i] = static_cast<float>(static_cast<int8_t>(words[i / 4] >> (i % 4 * 8)));
     }
   }
 };

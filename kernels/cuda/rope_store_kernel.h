@@ -1,15 +1,13 @@
-#include "kernels/cuda/rope_store.h"
+// A warp for each head of each token: what its product made is read as bf16, rotated in float32 and written back, or
+// stored. Bound: the bytes.
+#pragma once
 
+#include "kernels/cuda/rope_store.h"
 #include "kernels/cuda/block.h"
 #include "kernels/cuda/primitives/atomic.h"
 #include "kernels/cuda/primitives/numbers.h"
-#include "kernels/kv/kv16/kv16.h"
-#include "kernels/kv/kv16/kv16_cuda.h"
-#include "kernels/kv/kv8/kv8.h"
-#include "kernels/kv/kv8/kv8_cuda.h"
 
-namespace halftone::HALFTONE_CUDA_NAMESPACE {
-namespace {
+namespace halftone::HALFTONE_CUDA_NAMESPACE::rope {
 
 // One head of one token, by one warp: from bf16 to float32 in shared memory, normalized and rotated.
 HALFTONE_DEVICE void norm_and_rotate(const DeviceRope& call, const uint16_t* from, const float* norm, int head_dim,
@@ -74,15 +72,11 @@ HALFTONE_KERNEL void HALFTONE_LAUNCH_BOUNDS(kWarp, 16) rope_store_kernel(DeviceR
   }
 }
 
-}  // namespace
-
-cudaError_t rope_store(const DeviceRope& call, const DeviceKv& kv, const DeviceBatch& batch, const KvFormat& format,
-                       cudaStream_t stream) {
+template <typename Pages>
+cudaError_t rope_store(const DeviceRope& call, const DeviceKv& kv, const DeviceBatch& batch, cudaStream_t stream) {
   const LaunchShape shape{dim3(static_cast<unsigned>(call.rows), static_cast<unsigned>(call.heads + kv.kv_heads)),
                           dim3(kWarp), static_cast<size_t>(kv.head_dim) * sizeof(float), stream};
-  if (&format == &kKv16) return launch(rope_store_kernel<Kv16Pages>, shape, call, kv, batch);
-  if (&format == &kKv8) return launch(rope_store_kernel<Kv8Pages>, shape, call, kv, batch);
-  return cudaErrorInvalidValue;
+  return launch(rope_store_kernel<Pages>, shape, call, kv, batch);
 }
 
-}  // namespace halftone::HALFTONE_CUDA_NAMESPACE
+}  // namespace halftone::HALFTONE_CUDA_NAMESPACE::rope

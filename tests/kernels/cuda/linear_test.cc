@@ -1,0 +1,136 @@
+// Products of every weight format on the CUDA backend, within the bound of double.
+#include <gtest/gtest.h>
+
+#include "kernels/cpu/cpu_device.h"
+#include "kernels/weights/weights.h"
+#include "tests/kernels/cuda/on_cuda.h"
+#include "tests/kernels/same_bits.h"
+
+namespace halftone::test {
+namespace {
+
+struct Shape {
+  int64_t rows, cols;
+};
+// One row and column, ends of blocks, tiles, segments and groups, more than one split of the inputs.
+constexpr Shape kShapes[] = {{1, 1}, {3, 5}, {17, 31}, {64, 64}, {65, 96}, {40, 100}, {70, 257}, {130, 192}, {48, 1088}};
+constexpr int64_t kBatches[] = {1, 7, 8, 9, 16, 17, 64, 65};
+constexpr int64_t kMostTokens = 65, kMostCols = 1088;
+
+enum class Kind { kPlain, kBias, kAdd, kNormBias, kNormSwiglu };
+constexpr Kind kKinds[] = {Kind::kPlain, Kind::kBias, Kind::kAdd, Kind::kNormBias, Kind::kNormSwiglu};
+
+// A matrix, or two, with everything that a call may carry: on the CPU and on a device.
+class LinearCase {
+ public:
+  LinearCase(Device& device, PackedCase weights, PackedCase up, std::mt19937& random)
+      : packed_(std::move(weights)),
+        packed_up_(std::move(up)),
+        weights_(device, packed_.matrix()),
+        up_(device, packed_up_.matrix()),
+        bias_(normal_floats(random, rows())),
+        norm_(normal_floats(random, cols())),
+        x_(as_bf16(normal_floats(random, kMostTokens * cols()))),
+        y_(as_bf16(normal_floats(random, kMostTokens * rows()))),
+        device_(device),
+        device_bias_(device, bias_),
+        device_norm_(device, norm_) {}
+
+  int64_t rows() const { return packed_.matrix().shape.rows; }
+  int64_t cols() const { return packed_.matrix().shape.cols; }
+
+  std::vector<float> on_device(Kind kind, int64_t tokens, int64_t gap) {
+    const Bf16OnDevice x(device_, x_, tokens, cols(), gap), y(device_, y_, tokens, rows(), gap);
+    LinearCall call = fill(kind, weights_.matrix(), up_.matrix(), device_norm_.data(), device_bias_.data());
+    call.x = x.tensor(), call.y = y.tensor();
+    device_.linear({&call, 1});
+    EXPECT_TRUE(y.gaps_are_untouched());
+    return y.download();
+  }
+  std::vector<reference::Bounded> exact(Kind kind, int64_t tokens) {
+    std::vector<float> x = x_, y = y_;
+    LinearCall call = fill(kind, packed_.matrix(), packed_up_.matrix(), norm_.data(), bias_.data());
+    call.x = f32_tensor(x.data(), tokens, cols()), call.y = f32_tensor(y.data(), tokens, rows());
+    return reference::exact_linear(call, {reference::kBf16Rounding, reference::kBf16Rounding, true});
+  }
+
+ private:
+  LinearCall fill(Kind kind, const PackedMatrix& weights, const PackedMatrix& up, const float* norm,
+                  const float* bias) const {
+    LinearCall call;
+    call.weights = &weights;
+    if (kind == Kind::kNormBias || kind == Kind::kNormSwiglu) call.rms_weight = norm, call.rms_epsilon = 1e-5f;
+    if (kind == Kind::kBias || kind == Kind::kNormBias) call.epilogue.bias = bias;
+    if (kind == Kind::kNormSwiglu) call.epilogue.swiglu_up = &up;
+    call.epilogue.add_to_y = kind == Kind::kAdd;
+    return call;
+  }
+
+  PackedCase packed_, packed_up_;
+  MatrixOnDevice weights_, up_;
+  std::vector<float> bias_, norm_, x_, y_;
+  Device& device_;
+  OnDevice<float> device_bias_, device_norm_;
+};
+
+class CudaLinearTest : public OnCuda {
+ protected:
+  void SetUp() override {
+    cuda_host::configure(GetParam().settings);
+    worker = std::make_unique<Worker>(GetParam().device, 1,
+                                      Worker::Sizes{.max_tokens = kMostTokens, .max_cols = kMostCols});
+    if (worker->get() == nullptr) start(GetParam().device);  // says so
+    cpu_ = make_cpu_device({.threads = 1, .isa = ""}, ledger_);
+  }
+
+  std::vector<LinearCase> cases(const WeightFormat& format, int group) {
+    std::vector<LinearCase> made;
+    for (Shape shape : kShapes) {
+      auto pack = [&] { return PackedCase::random(*cpu_, format, shape.rows, shape.cols, random_, group); };
+      std::optional<PackedCase> weights = pack(), up = pack();
+      if (weights && up) made.emplace_back(**worker, std::move(*weights), std::move(*up), random_);
+    }
+    return made;
+  }
+
+  Ledger ledger_;
+  std::unique_ptr<Device> cpu_;
+  std::mt19937 random_{7};
+};
+
+TEST_P(CudaLinearTest, LiesWithinTheBoundOfDouble) {
+  for (const WeightFormat* format : all_weight_formats()) {
+    if (!(*worker)->supports(*format, Activations::kA16)) continue;
+    for (int group : format->code_bits > 0 ? std::vector<int>{0, 16, 32, 128} : std::vector<int>{0}) {
+      int64_t turn = 0;
+      for (LinearCase& made : cases(*format, group)) {
+        for (Kind kind : kKinds) {
+          const int64_t tokens = kBatches[turn++ % std::ssize(kBatches)];
+          EXPECT_TRUE(within_bounds(made.on_device(kind, tokens, 8), made.exact(kind, tokens)))
+              << format->name << " by " << group << ", " << made.rows() << " x " << made.cols() << ", kind "
+              << static_cast<int>(kind) << ", " << tokens << " tokens";
+        }
+      }
+    }
+  }
+}
+
+// The same bits for a token whatever its company: other tiles, other blocks, the same order of adding up.
+TEST_P(CudaLinearTest, DoesNotDependOnTheBatch) {
+  for (const WeightFormat* format : all_weight_formats()) {
+    if (!(*worker)->supports(*format, Activations::kA16)) continue;
+    for (LinearCase& made : cases(*format, 0)) {
+      const std::vector<float> all = made.on_device(Kind::kNormSwiglu, kMostTokens, 0);
+      for (int64_t tokens : kBatches) {
+        const std::span<const float> expected(all.data(), static_cast<size_t>(tokens * made.rows()));
+        EXPECT_TRUE(same_bits(made.on_device(Kind::kNormSwiglu, tokens, 0), expected))
+            << format->name << ", " << made.rows() << " x " << made.cols() << ", " << tokens << " tokens";
+      }
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(AllOrders, CudaLinearTest, testing::ValuesIn(all_cuda_params()), name_of_cuda_param);
+
+}  // namespace
+}  // namespace halftone::test
