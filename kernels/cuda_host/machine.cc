@@ -148,8 +148,6 @@ void Machine::begin_wait(const char* waits_in, Place place) {
   running->place = place;
 }
 
-void Machine::make_ready(Thread* thread) { ready_.push(thread); }
-
 void Machine::wait() {
   pauses_ = 0;
   leave(false);
@@ -159,7 +157,8 @@ void Machine::pause(Place place) {
   if (++pauses_ > kPausesMost) {
     fail(place, "every thread that can run waits in a loop for memory that nobody changes");
   }
-  ready_.push_last(running);
+  make_ready(running);
+  end_turn();
   leave(false);
 }
 

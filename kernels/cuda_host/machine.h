@@ -96,8 +96,9 @@ class Machine {
 
   // begin_wait(), what makes the thread ready sooner or later, wait(): it goes on when it is ready and its turn comes.
   void begin_wait(const char* waits_in, Place place);
-  void make_ready(Thread* thread);
+  void make_ready(Thread* thread) { ready_.push(thread); }
   void wait();
+  void end_turn() { ready_.interrupt(); }  // of the running warp
   void pause(Place place);
   [[noreturn]] void abandon();  // all threads
 
