@@ -134,7 +134,8 @@ TEST_F(TiledMatmul, PrintsItsSpeed) {
     const std::clock_t begin = std::clock();
     ASSERT_EQ(multiply<Mistake::kNone>(matrices).error, cudaSuccess);
     const double seconds = static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC;
-    std::printf("seed %d: %.0f million multiply-adds a second\n", static_cast<int>(seed), 256. * 256 * 512 / seconds / 1e6);
+    std::printf("seed %d: %.0f million multiply-adds a second\n", static_cast<int>(seed),
+                256. * 256 * 512 / seconds / 1e6);
   }
 }
 
