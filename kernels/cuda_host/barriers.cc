@@ -14,6 +14,7 @@ void open_if_full(Block& block, Barrier& barrier) {
   barrier.arrived = 0;
   Machine& machine = Machine::instance();
   ++machine.counters.barriers;
+  machine.end_turn();
   for (Thread* thread : barrier.waiting) machine.make_ready(thread);
   barrier.waiting.clear();
 }

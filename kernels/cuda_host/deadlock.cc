@@ -39,7 +39,7 @@ std::string states(const Block& block) {
 
 }  // namespace
 
-std::string describe_deadlock(const std::vector<std::unique_ptr<Block>>& blocks) {
+std::string describe_deadlock(std::span<const std::unique_ptr<Block>> blocks) {
   std::string text = "deadlock: no thread can run";
   size_t described = 0;
   for (const auto& block : blocks) {

@@ -57,7 +57,7 @@ Stack::Stack() {
 Stack::~Stack() { munmap(bottom_ - page_bytes(), kBytes + page_bytes()); }
 
 void Fiber::begin(const Stack& stack, size_t colour, void (*entry)()) {
-  // What ended here left redzones behind.
+  // Whoever was here left redzones behind.
   if (__asan_unpoison_memory_region != nullptr) __asan_unpoison_memory_region(stack.bottom(), Stack::kBytes);
   constexpr size_t kColours = 61, kColourBytes = 320;
   auto* top = reinterpret_cast<void**>(stack.bottom() + Stack::kBytes - colour % kColours * kColourBytes);
@@ -71,11 +71,11 @@ void Fiber::begin(const Stack& stack, size_t colour, void (*entry)()) {
   bytes_ = Stack::kBytes;
 }
 
-void Fiber::change(Fiber& from, Fiber& to, bool from_ends) {
+void Fiber::change(Fiber& from, Fiber& to) {
   left = &from;
   running = &to;
   if (__sanitizer_start_switch_fiber != nullptr) {
-    __sanitizer_start_switch_fiber(from_ends ? nullptr : &from.fake_stack_, to.bottom_, to.bytes_);
+    __sanitizer_start_switch_fiber(&from.fake_stack_, to.bottom_, to.bytes_);
   }
   halftone_change_stack(&from.stack_pointer_, to.stack_pointer_);
   from.entered();

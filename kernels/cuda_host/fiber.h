@@ -28,8 +28,8 @@ class Fiber {
   // colour, so that the tops of many do not fall into the same few sets of the processor's caches.
   void begin(const Stack& stack, size_t colour, void (*entry)());
 
-  // Leaves the running fiber, which goes on when it is entered again (never, if it ends here).
-  static void change(Fiber& from, Fiber& to, bool from_ends = false);
+  // Leaves the running fiber, which goes on here when it is entered again.
+  static void change(Fiber& from, Fiber& to);
 
  private:
   static void enter();

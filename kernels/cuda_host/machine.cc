@@ -41,8 +41,8 @@ void Machine::begin_blocks(const Grid& grid) {
   next_block_ = 0;
   blocks_in_grid_ = volume(grid.grid);
   const size_t coresident = std::min(blocks_in_grid_, static_cast<size_t>(settings.coresident_blocks));
-  while (blocks_.size() < coresident) blocks_.push_back(std::make_unique<Block>());
-  blocks_.resize(coresident);
+  while (pool_.size() < coresident) pool_.push_back(std::make_unique<Block>());
+  blocks_ = std::span(pool_).first(coresident);
   ++counters.launches;
   ready_.begin(coresident * warps_in_block(), settings.seed);
   ended_ = nullptr;
@@ -61,8 +61,8 @@ void Machine::begin_block(Block& block, size_t number) {
   block.bulk_copies.clear();
   block.live_threads = static_cast<int>(threads);
   block.live_warps = static_cast<int>(block.warps.size());
-  while (block.threads.size() < threads) block.threads.push_back(std::make_unique<Thread>());
-  block.threads.resize(threads);
+  while (block.pool.size() < threads) block.pool.push_back(std::make_unique<Thread>());
+  block.threads = std::span(block.pool).first(threads);
   for (size_t thread = 0; thread < threads; ++thread) begin_thread(block, thread, thread + number);
   for (const auto& thread : block.threads) {
     thread->coordinates.block = coordinates(number, grid_->grid);
@@ -80,7 +80,7 @@ void Machine::begin_thread(Block& block, size_t number, size_t colour) {
   thread.block = &block;
   thread.exited = false;
   thread.copies.clear();
-  thread.fiber.begin(thread.stack, colour, &Machine::run_thread);
+  if (!std::exchange(thread.parked, false)) thread.fiber.begin(thread.stack, colour, &Machine::run_thread);
 }
 
 void Machine::end_block(Block& block) {
@@ -130,16 +130,16 @@ void Machine::enter(Thread* thread) {
 }
 
 // From thread to thread, by way of the scheduler only where it has something to do.
-void Machine::leave(bool thread_ends) {
+void Machine::leave() {
   Thread* from = running;
   Thread* next = ended_ != nullptr || !fault.empty() ? nullptr : next_ready();
   if (next == from) return;
   if (next == nullptr) {
-    Fiber::change(from->fiber, scheduler_, thread_ends);
+    Fiber::change(from->fiber, scheduler_);
   } else {
     running = next;
     here = &next->coordinates;
-    Fiber::change(from->fiber, next->fiber, thread_ends);
+    Fiber::change(from->fiber, next->fiber);
   }
 }
 
@@ -148,25 +148,26 @@ void Machine::begin_wait(const char* waits_in, Place place) {
   running->place = place;
 }
 
-void Machine::make_ready(Thread* thread) { ready_.push(thread); }
-
 void Machine::wait() {
   pauses_ = 0;
-  leave(false);
+  leave();
 }
 
 void Machine::pause(Place place) {
   if (++pauses_ > kPausesMost) {
     fail(place, "every thread that can run waits in a loop for memory that nobody changes");
   }
-  ready_.push_last(running);
-  leave(false);
+  make_ready(running);
+  end_turn();
+  leave();
 }
 
 void Machine::run_thread() {
   Machine& machine = instance();
-  machine.grid_->body();
-  machine.exit_thread();
+  while (true) {
+    machine.grid_->body();
+    machine.exit_thread();
+  }
 }
 
 void Machine::exit_thread() {
@@ -175,11 +176,12 @@ void Machine::exit_thread() {
   thread.exited = true;
   if (--thread.block->live_threads == 0) ended_ = thread.block;
   leave_barriers(thread);
-  leave(true);
+  thread.parked = true;
+  leave();
 }
 
 void Machine::abandon() {
-  leave(false);
+  leave();
   HALFTONE_CHECK(false);  // nobody enters a thread again
 }
 

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -53,6 +54,7 @@ struct Thread {
   const char* waits_in = nullptr;  // "a block barrier"
   Place place;                     // where it waits
   bool exited = false;
+  bool parked = false;  // its fiber stands at the end of a kernel and goes on with the next
   AsyncCopies copies;
   Stack stack;
   Fiber fiber;
@@ -70,7 +72,8 @@ struct BulkCopy {
 
 struct Block {
   SharedMemory shared;
-  std::vector<std::unique_ptr<Thread>> threads;  // kept for the next block
+  std::vector<std::unique_ptr<Thread>> pool;  // never smaller: fibers outlive their blocks
+  std::span<const std::unique_ptr<Thread>> threads;
   std::vector<Warp> warps;
   std::array<Barrier, kBarriers> barriers;
   std::vector<PhaseWait> phase_waits;
@@ -96,8 +99,9 @@ class Machine {
 
   // begin_wait(), what makes the thread ready sooner or later, wait(): it goes on when it is ready and its turn comes.
   void begin_wait(const char* waits_in, Place place);
-  void make_ready(Thread* thread);
+  void make_ready(Thread* thread) { ready_.push(thread); }
   void wait();
+  void end_turn() { ready_.interrupt(); }  // of the running warp
   void pause(Place place);
   [[noreturn]] void abandon();  // all threads
 
@@ -115,14 +119,15 @@ class Machine {
   void end_block(Block& block);
   void run_blocks();
   void enter(Thread* thread);
-  void leave(bool thread_ends);
+  void leave();
   Thread* next_ready();
-  static void run_thread();
+  [[noreturn]] static void run_thread();
   void exit_thread();
 
   const Grid* grid_ = nullptr;
   size_t next_block_ = 0, blocks_in_grid_ = 0;
-  std::vector<std::unique_ptr<Block>> blocks_;  // the coresident ones
+  std::vector<std::unique_ptr<Block>> pool_;
+  std::span<const std::unique_ptr<Block>> blocks_;  // the coresident ones
   RunQueue ready_;
   Fiber scheduler_;  // where run_blocks() stands
   Block* ended_ = nullptr;
@@ -136,6 +141,6 @@ bool finish_bulk_copies(Block& block);
 void leave_barriers(Thread& thread);
 
 // Which threads wait where, once nobody can run.
-std::string describe_deadlock(const std::vector<std::unique_ptr<Block>>& blocks);
+std::string describe_deadlock(std::span<const std::unique_ptr<Block>> blocks);
 
 }  // namespace halftone::cuda_host::machine

@@ -63,9 +63,9 @@ MeetingWork ldmatrix_work(int matrices, bool transposed) {
 struct Bf16 {
   using Accumulator = float;
   using Factor = float;
+  typedef float Four __attribute__((vector_size(16)));
   static constexpr int kInRegister = 2;
   static float factor(uint32_t bits, int i) { return f32_from_bf16(static_cast<uint16_t>(bits >> (16 * i))); }
-  static float add_product(float sum, float a, float b) { return sum + a * b; }
 };
 
 struct F16 : Bf16 {
@@ -74,22 +74,21 @@ struct F16 : Bf16 {
 
 struct S8 {
   using Accumulator = int32_t;
-  using Factor = int32_t;
+  using Factor = uint32_t;  // which may wrap
+  typedef uint32_t Four __attribute__((vector_size(16)));
   static constexpr int kInRegister = 4;
-  static int32_t factor(uint32_t bits, int i) { return static_cast<int8_t>(bits >> (8 * i)); }
-  static int32_t add_product(int32_t sum, int32_t a, int32_t b) {
-    return static_cast<int32_t>(static_cast<uint32_t>(sum) + static_cast<uint32_t>(a * b));
-  }
+  static uint32_t factor(uint32_t bits, int i) { return static_cast<uint32_t>(static_cast<int8_t>(bits >> (8 * i))); }
 };
 
 template <typename Number>
 struct Tiles {
   static constexpr int kK = 8 * Number::kInRegister;
   using Factor = typename Number::Factor;
+  using Four = typename Number::Four;  // as wide as every processor's registers: wider ones would live in memory
 
   Factor a[kM][kK];
-  Factor b[kK][kN];
-  typename Number::Accumulator c[kM][kN];
+  Four b[kK][kN / 4];
+  Four c[kM][kN / 4];
 };
 
 template <typename Number>
@@ -104,10 +103,13 @@ void gather(void* const* operands, Tiles<Number>& tiles) {
       tiles.a[group + 8][k] = Number::factor(operand.a[1], i);
       tiles.a[group][kHalf + k] = Number::factor(operand.a[2], i);
       tiles.a[group + 8][kHalf + k] = Number::factor(operand.a[3], i);
-      tiles.b[k][group] = Number::factor(operand.b[0], i);
-      tiles.b[kHalf + k][group] = Number::factor(operand.b[1], i);
+      tiles.b[k][group / 4][group % 4] = Number::factor(operand.b[0], i);
+      tiles.b[kHalf + k][group / 4][group % 4] = Number::factor(operand.b[1], i);
     }
-    for (int i = 0; i < 4; ++i) tiles.c[group + i / 2 * 8][2 * place + i % 2] = operand.c[i];
+    for (int i = 0; i < 4; ++i) {
+      const int n = 2 * place + i % 2;
+      tiles.c[group + i / 2 * 8][n / 4][n % 4] = static_cast<typename Number::Factor>(operand.c[i]);
+    }
   }
 }
 
@@ -116,16 +118,20 @@ void mma_of_warp(void* const* operands) {
   Tiles<Number> tiles;
   gather(operands, tiles);
   for (int m = 0; m < kM; ++m) {
-    typename Number::Accumulator sums[kN];
-    for (int n = 0; n < kN; ++n) sums[n] = tiles.c[m][n];
+    typename Number::Four low = tiles.c[m][0], high = tiles.c[m][1];
     for (int k = 0; k < Tiles<Number>::kK; ++k) {
-      for (int n = 0; n < kN; ++n) sums[n] = Number::add_product(sums[n], tiles.a[m][k], tiles.b[k][n]);
+      low += tiles.a[m][k] * tiles.b[k][0];
+      high += tiles.a[m][k] * tiles.b[k][1];
     }
-    for (int n = 0; n < kN; ++n) tiles.c[m][n] = sums[n];
+    tiles.c[m][0] = low;
+    tiles.c[m][1] = high;
   }
   for (int lane = 0; lane < kLanes; ++lane) {
     const auto& operand = of<MmaOperand<typename Number::Accumulator>>(operands, lane);
-    for (int i = 0; i < 4; ++i) operand.c[i] = tiles.c[lane / 4 + i / 2 * 8][lane % 4 * 2 + i % 2];
+    for (int i = 0; i < 4; ++i) {
+      const int m = lane / 4 + i / 2 * 8, n = lane % 4 * 2 + i % 2;
+      operand.c[i] = static_cast<typename Number::Accumulator>(tiles.c[m][n / 4][n % 4]);
+    }
   }
 }
 

@@ -28,11 +28,6 @@ void RunQueue::push(Thread* thread) {
   warp.ready.push(thread);
 }
 
-void RunQueue::push_last(Thread* thread) {
-  push(thread);
-  interrupt();
-}
-
 void RunQueue::interrupt() {
   if (at_work_ != nullptr && !at_work_->ready.empty()) warps_.push(at_work_);
   at_work_ = nullptr;

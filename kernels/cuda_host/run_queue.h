@@ -43,14 +43,13 @@ class RunQueue {
   void begin(size_t warps, uint64_t seed);
 
   void push(Thread* thread);
-  // Behind all others.
-  void push_last(Thread* thread);
+  // Ends the turn of the warp at work.
+  void interrupt();
   // Null: nobody can run.
   Thread* pop();
 
  private:
   size_t choose(size_t count);  // one of so many
-  void interrupt();
 
   Ring<Warp*> warps_{1};  // that have threads which can run, but for the one at work
   Warp* at_work_ = nullptr;
