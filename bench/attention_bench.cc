@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "bench/device_rows.h"
+
 namespace halftone::bench {
 namespace {
 
@@ -50,17 +52,23 @@ void bench_attention(Device& device, const KvFormat& format, const AttentionShap
   const Sequences sequences = make_sequences(shape, layout.page_tokens);
   const size_t arena_bytes = static_cast<size_t>(sequences.page_count) * layout.page_bytes;
   const Buffer arena = device.allocate(arena_bytes, {"bench", MemoryCategory::kKvCache});
-  fill(layout, arena.data(), sequences.page_count);
+  std::vector<std::byte> pages(arena_bytes);
+  fill(layout, pages.data(), sequences.page_count);
+  device.upload(arena.data(), pages);
   const int64_t rows = shape.sequences * shape.tokens, width = shape.heads * shape.head_dim;
-  std::vector<float> q(static_cast<size_t>(rows * width), 0.25f), y(q.size());
+  const DeviceRows q(device, rows, width, 0.25f), y(device, rows, width, 0);
+  const std::vector<int32_t> tokens(static_cast<size_t>(rows));
+  device.begin({tokens, sequences.views});
   AttentionCall call;
-  call.q = f32_tensor(q.data(), rows, width);
-  call.y = f32_tensor(y.data(), rows, width);
+  call.q = q.view();
+  call.y = y.view();
   call.heads = shape.heads;
   call.scale = 0.125f;
-  call.sequences = sequences.views;
   call.kv = {&layout, arena.data(), 0};
-  const Timing timing = time_calls(budget, [&](int64_t) { device.attention(call); });
+  const Timing timing = time_calls(budget, [&](int64_t) {
+    device.attention(call);
+    device.take_clamped();  // waits
+  });
   // Two products of 2 flops for each value of K and V that a query head sees.
   const double seen =
       static_cast<double>(rows) * (static_cast<double>(shape.context) + static_cast<double>(shape.tokens + 1) / 2);

@@ -1,11 +1,13 @@
 #include "bench/linear_bench.h"
 
 #include <algorithm>
-#include <cstring>
 #include <optional>
 #include <random>
 #include <string>
 #include <vector>
+
+#include "bench/device_rows.h"
+#include "kernels/contract/host_matrix.h"
 
 namespace halftone::bench {
 namespace {
@@ -16,7 +18,8 @@ constexpr int64_t kTokens[] = {1, 4, 16, 128};
 // Copies of one packed matrix that together are larger than the caches: a decode meets each matrix once a step.
 class RotatedWeights {
  public:
-  RotatedWeights(Device& device, const WeightFormat& format, const PackedShape& shape) : bytes_(format.bytes(shape)) {
+  RotatedWeights(Device& device, const WeightFormat& format, const PackedShape& shape)
+      : device_(device), bytes_(device.weight_bytes(format, shape)) {
     const size_t copies = kBeyondCaches / bytes_.total() + 1;
     for (size_t i = 0; i < copies; ++i) {
       codes_.push_back(device.allocate(bytes_.codes, {"bench", MemoryCategory::kWeights}));
@@ -31,19 +34,32 @@ class RotatedWeights {
 
  private:
   void pack() {
+    const WeightFormat& format = *matrices_[0].format;
     const PackedShape& shape = matrices_[0].shape;
     std::minstd_rand random(1);
     std::vector<float> rows(static_cast<size_t>(kPackRows * shape.cols));
     for (float& value : rows) value = static_cast<float>(random() % 2001) / 1000 - 1;
     for (int64_t first = 0; first < shape.rows; first += kPackRows) {
-      matrices_[0].format->pack_rows(matrices_[0], first, std::min(kPackRows, shape.rows - first), rows.data());
+      const int64_t count = std::min(kPackRows, shape.rows - first);
+      if (device_.packs_in_place()) {
+        format.pack_rows(matrices_[0], first, count, rows.data());
+        continue;
+      }
+      const HostMatrix staged(format, shape, count);
+      format.pack_rows(staged.matrix(), 0, count, rows.data());
+      for (const PackedMatrix& matrix : matrices_) device_.store_rows(matrix, first, staged.matrix());
     }
+    if (device_.packs_in_place()) copy_first();
+  }
+
+  void copy_first() {
     for (size_t i = 1; i < matrices_.size(); ++i) {
-      std::memcpy(matrices_[i].codes, matrices_[0].codes, bytes_.codes);
-      if (bytes_.scales > 0) std::memcpy(matrices_[i].scales, matrices_[0].scales, bytes_.scales);
+      std::copy_n(matrices_[0].codes, bytes_.codes, matrices_[i].codes);
+      std::copy_n(matrices_[0].scales, bytes_.scales, matrices_[i].scales);
     }
   }
 
+  Device& device_;
   PackedBytes bytes_;
   std::vector<Buffer> codes_, scales_;
   std::vector<PackedMatrix> matrices_;
@@ -53,20 +69,22 @@ class RotatedWeights {
 
 void bench_linear(Device& device, const WeightFormat& format, LinearShape shape, const Budget& budget, Report& report) {
   const std::optional<PackedShape> packed = format.plan(shape.rows, shape.cols, 0);
-  if (!packed || !device.supports(format)) return;
+  if (!packed) return;
   const RotatedWeights weights(device, format, *packed);
   const int64_t most = *std::max_element(std::begin(kTokens), std::end(kTokens));
-  std::vector<float> x(static_cast<size_t>(most * shape.cols), 0.5f), y(static_cast<size_t>(most * shape.rows));
+  const DeviceRows x(device, most, shape.cols, 0.5f), y(device, most, shape.rows, 0);
   for (Activations activations : {Activations::kA16, Activations::kA8}) {
     if (activations == Activations::kA8 && format.code_bits == 0) continue;
+    if (!device.supports(format, activations)) continue;
     for (int64_t tokens : kTokens) {
       const Timing timing = time_calls(budget, [&](int64_t i) {
         LinearCall call;
         call.weights = &weights[i];
         call.activations = activations;
-        call.x = f32_tensor(x.data(), tokens, shape.cols);
-        call.y = f32_tensor(y.data(), tokens, shape.rows);
+        call.x = x.first(tokens);
+        call.y = y.first(tokens);
         device.linear({&call, 1});
+        device.take_clamped();  // waits
       });
       Work work{static_cast<double>(weights.bytes())};
       work.operations[static_cast<int>(arithmetic_of(format, activations))] =

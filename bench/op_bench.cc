@@ -6,7 +6,7 @@
 
 #include "bench/attention_bench.h"
 #include "bench/linear_bench.h"
-#include "kernels/cpu/cpu_device.h"
+#include "kernels/devices/devices.h"
 #include "kernels/kv/kv.h"
 #include "kernels/weights/weights.h"
 
@@ -14,14 +14,16 @@ namespace halftone::bench {
 namespace {
 
 constexpr const char* kUsage =
-    "op_bench [--isa NAME] [--threads N] [--seconds S] [--only WORD] [--json FILE]\n"
-    "  --isa      instruction set (avx512vnni, avx2, emulated); the best that runs here\n"
-    "  --threads  0: one for each processor\n"
+    "op_bench [--device NAME] [--isa NAME] [--threads N] [--seconds S] [--only WORD] [--json FILE]\n"
+    "  --device   cpu or cuda:N; cpu\n"
+    "  --isa      of the CPU (avx512vnni, avx2, emulated); the best that runs here\n"
+    "  --threads  of the CPU; 0: one for each processor\n"
     "  --seconds  for each row of the table; 0.1\n"
     "  --only     rows whose operation is this: a weight or KV format\n"
     "  --json     write the rows to a file as well\n";
 
 struct Options {
+  std::string device = "cpu";
   CpuOptions cpu;
   Budget budget;
   std::string only, json;
@@ -37,7 +39,9 @@ bool parse(int argc, char** argv, Options& options) {
   for (int i = 1; i < argc; i += 2) {
     if (i + 1 == argc) return false;
     const std::string flag = argv[i], value = argv[i + 1];
-    if (flag == "--isa") {
+    if (flag == "--device") {
+      options.device = value;
+    } else if (flag == "--isa") {
       options.cpu.isa = value;
     } else if (flag == "--threads") {
       options.cpu.threads = std::atoi(value.c_str());
@@ -69,11 +73,12 @@ void bench_all(Device& device, const Options& options, Report& report) {
 
 int run(const Options& options) {
   Ledger ledger;
-  const std::unique_ptr<Device> device = make_cpu_device(options.cpu, ledger);
-  if (device == nullptr) {
-    std::fprintf(stderr, "op_bench: no instruction set %s on this machine\n", options.cpu.isa.c_str());
+  const MadeDevice made = make_device(options.device, {options.cpu}, ledger);
+  if (made.device == nullptr) {
+    std::fprintf(stderr, "op_bench: %s\n", made.why.c_str());
     return 1;
   }
+  Device* device = made.device.get();
   const Buffer workspace =
       device->allocate(device->workspace_bytes(128, 2048, 32, 64), {"bench", MemoryCategory::kWorkspace});
   device->set_workspace(workspace.data(), workspace.bytes());

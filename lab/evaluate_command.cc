@@ -12,7 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "kernels/cpu/cpu_device.h"
+#include "kernels/devices/devices.h"
 #include "lab/machine.h"
 #include "lab/plot.h"
 #include "server/source/mapped_file.h"
@@ -125,14 +125,15 @@ absl::StatusOr<Report> make_report(const EvaluateFlags& flags) {
   absl::StatusOr<TextWindows> text = windows_of(*source, flags);
   if (!text.ok()) return text.status();
   Ledger ledger;
-  const std::unique_ptr<Device> device = make_cpu_device({flags.threads, flags.isa}, ledger);
-  if (device == nullptr) return absl::InvalidArgumentError(flags.isa + " does not run on this machine");
-  absl::StatusOr<LoadedModes> loaded = load_modes(*source, *decoder, *std::move(wanted), *device, flags);
+  const MadeDevice made = make_device(flags.device, {{flags.threads, flags.isa}}, ledger);
+  if (made.device == nullptr) return absl::InvalidArgumentError(made.why);
+  Device& device = *made.device;
+  absl::StatusOr<LoadedModes> loaded = load_modes(*source, *decoder, *std::move(wanted), device, flags);
   if (!loaded.ok()) return loaded.status();
 
-  Report report = describe(*source, *device, flags);
+  Report report = describe(*source, device, flags);
   add_text(*text, std::filesystem::path(flags.text).filename().string(), &report);
-  EvaluationInput input{*source, *decoder, *device, *text, {kReference, &loaded->reference(), "kv16"}};
+  EvaluationInput input{*source, *decoder, device, *text, {kReference, &loaded->reference(), "kv16"}};
   for (size_t m = 0; m + 1 < loaded->modes.size(); ++m) {
     const Mode& mode = loaded->modes[m];
     input.modes.push_back({mode.id, &loaded->weights->mode(m), mode.kv});

@@ -16,6 +16,7 @@ struct EvaluateFlags {
   std::string modes = "all";
   std::string text;  // a file
   WindowOptions windows;
+  std::string device = "cpu";         // or "cuda:N"
   int threads = 0;                    // 0: one for each processor that the process may use
   std::string isa;                    // empty: the best that runs here
   std::string json, csv, svg, cards;  // files and a directory to write; empty: not

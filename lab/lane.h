@@ -66,7 +66,7 @@ class Lane {
   std::vector<int32_t> pages_;
   std::span<const int32_t> window_;
   int64_t begin_ = 0, end_ = 0;  // positions of the last step
-  std::vector<float> rows_;      // [kLaneRows][vocabulary]
+  std::vector<float> rows_;      // [kLaneRows][vocabulary], where the device's memory is not the host's
   int64_t clamped_ = 0;
 };
 

@@ -22,6 +22,7 @@ void add_flags(CLI::App& app, EvaluateFlags& f) {
   app.add_option("--window-tokens", f.windows.window_tokens, "Tokens of a window; 0: the protocol's own (1024)")
       ->capture_default_str()
       ->check(CLI::NonNegativeNumber);
+  app.add_option("--device", f.device, "What computes: cpu or cuda:N")->capture_default_str();
   app.add_option("--threads", f.threads, "Compute threads; 0: one for each processor that the process may use")
       ->capture_default_str()
       ->check(CLI::Range(0, 256));

@@ -11,7 +11,7 @@
 #include <functional>
 #include <thread>
 
-#include "kernels/cpu/cpu_device.h"
+#include "kernels/devices/devices.h"
 #include "server/config.h"
 #include "server/engine/engine.h"
 #include "server/executor/local_executor.h"
@@ -180,16 +180,17 @@ int run(const ServerConfig& config, const sigset_t& signals) {
   absl::StatusOr<std::vector<Mode>> modes = parse_modes(config.modes);
   if (!modes.ok()) return fail("--modes", modes.status());
   Ledger ledger;
-  std::unique_ptr<Device> device = make_cpu_device({config.threads, config.cpu_isa}, ledger);
-  if (device == nullptr)
-    return fail("--cpu-isa", absl::InvalidArgumentError(config.cpu_isa + " does not run on this machine"));
-  spdlog::info("halftone {} loads {} on cpu ({})", kVersion, config.model, std::string(device->kernel_name()));
-  absl::StatusOr<Checkpoint> loaded = load_checkpoint(config, *modes, *device);
+  const MadeDevice made = make_device(config.device, {{config.threads, config.cpu_isa}}, ledger);
+  if (made.device == nullptr) return fail("--device", absl::UnavailableError(made.why));
+  Device& device = *made.device;
+  spdlog::info("halftone {} loads {} on {} ({})", kVersion, config.model, std::string(device.name()),
+               std::string(device.kernel_name()));
+  absl::StatusOr<Checkpoint> loaded = load_checkpoint(config, *modes, device);
   if (!loaded.ok()) return fail("--model", loaded.status());
   Checkpoint& checkpoint = *loaded;
 
   Metrics metrics(checkpoint.config.name, describe_modes(*checkpoint.executor, checkpoint.format));
-  auto memory = [&] { return memory_account(*device, nullptr); };
+  auto memory = [&] { return memory_account(device, nullptr); };
   metrics.on_scrape(memory);
   EngineConfig engine_config;
   engine_config.stall_limit = nanoseconds(config.stall_seconds);
@@ -219,7 +220,7 @@ int run(const ServerConfig& config, const sigset_t& signals) {
                      defaults,
                      {facts_of_modes.begin(), facts_of_modes.end()},
                      checkpoint.executor->vocabulary()};
-  ServiceContext context{rules, make_facts(checkpoint, *device, config), engine, metrics, memory, steady_now};
+  ServiceContext context{rules, make_facts(checkpoint, device, config), engine, metrics, memory, steady_now};
   auto rpc = RpcServer::start({config.listen, config.port, config.keepalive_seconds, config.reflection}, context);
   if (!rpc.ok()) return fail("--port", rpc.status());
   health.store(Health::kServing);

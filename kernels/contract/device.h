@@ -184,8 +184,9 @@ class Device {
   // Whether its memory is the host's and it holds matrices in the formats' own layout: pack_rows and import_rows write
   // to it directly.
   virtual bool packs_in_place() const = 0;
-  // Takes over up to 64 rows packed in the format's own layout in host memory (rows.shape.rows of them) as rows
-  // first_row.. of a matrix held in this device's layout. first_row is a multiple of 64. Any thread, disjoint rows.
+  // Where it does not: takes over up to 64 rows packed in the format's own layout in host memory (rows.shape.rows of
+  // them) as rows first_row.. of a matrix held in this device's layout. first_row is a multiple of 64. Any thread,
+  // disjoint rows.
   virtual void store_rows(const PackedMatrix& to, int64_t first_row, const PackedMatrix& rows) = 0;
 
   // What embed, rope_store and attention work on until the next one; the spans stay valid until then. Returns how many

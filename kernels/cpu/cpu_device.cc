@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cstring>
 #include <utility>
-#include <vector>
 
 #include "kernels/contract/check.h"
 #include "kernels/cpu/cpu_context.h"
@@ -38,19 +37,6 @@ CpuBody body_of(CpuIsa isa) {
   if (isa == CpuIsa::kAvx512Vnni) return body_of<CpuIsa::kAvx512Vnni>(kCpuOpsAvx512Vnni);
   if (isa == CpuIsa::kAvx2) return body_of<CpuIsa::kAvx2>(kCpuOpsAvx2);
   return body_of<CpuIsa::kEmulated>(kCpuOpsEmulated);
-}
-
-// Codes and scales as they are, by way of the neutral form; a format of plain numbers gives and takes its values.
-void copy_rows(const PackedMatrix& to, int64_t first_row, const PackedMatrix& rows) {
-  if (to.format->export_rows != nullptr) {
-    AffineGroupsBuffer groups;
-    to.format->export_rows(rows, 0, rows.shape.rows, &groups);
-    HALFTONE_CHECK(to.format->import_rows(to, first_row, groups.view));
-    return;
-  }
-  std::vector<float> values(static_cast<size_t>(rows.shape.rows * rows.shape.cols));
-  to.format->unpack_rows(rows, 0, rows.shape.rows, values.data());
-  to.format->pack_rows(to, first_row, rows.shape.rows, values.data());
 }
 
 class CpuDevice final : public Device {
@@ -99,9 +85,7 @@ class CpuDevice final : public Device {
     return format.bytes(shape);
   }
   bool packs_in_place() const override { return true; }
-  void store_rows(const PackedMatrix& to, int64_t first_row, const PackedMatrix& rows) override {
-    copy_rows(to, first_row, rows);
-  }
+  void store_rows(const PackedMatrix&, int64_t, const PackedMatrix&) override { HALFTONE_CHECK(!packs_in_place()); }
 
   int64_t begin(const StepBatch& batch) override {
     context_.batch = batch;

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "kernels/contract/check.h"
+#include "kernels/contract/host_matrix.h"
 #include "kernels/weights/weights.h"
 
 namespace halftone {
@@ -30,28 +31,6 @@ bool same_values(const SourceTensor& tensor, const WeightFormat& format) {
 }
 
 int64_t chunks_of(const SourceTensor& tensor) { return (tensor.rows() + kPackRows - 1) / kPackRows; }
-
-// Some rows of a matrix in a format's own layout, in host memory.
-class HostMatrix {
- public:
-  HostMatrix(const WeightFormat& format, PackedShape shape, int64_t rows) {
-    shape.rows = rows;
-    const PackedBytes bytes = format.bytes(shape);
-    const size_t scales_line = (bytes.codes + sizeof(Line) - 1) / sizeof(Line);
-    lines_.resize(scales_line + (bytes.scales + sizeof(Line) - 1) / sizeof(Line));
-    matrix_ = {&format, shape, lines_[0].bytes, bytes.scales > 0 ? lines_[scales_line].bytes : nullptr};
-  }
-  HostMatrix(const HostMatrix&) = delete;
-
-  const PackedMatrix& matrix() const { return matrix_; }
-
- private:
-  struct alignas(64) Line {
-    std::byte bytes[64] = {};
-  };
-  std::vector<Line> lines_;
-  PackedMatrix matrix_;
-};
 
 // work(i, is it the caller's thread) for all i, until one answers false.
 void in_parallel(int threads, size_t count, const std::function<bool(size_t, bool)>& work) {

@@ -11,6 +11,7 @@
 #include <thread>
 #include <tuple>
 
+#include "absl/strings/str_join.h"
 #include "tests/e2e/server_process.h"
 #include "tests/e2e/storm.h"
 #include "tests/support/checkpoint_writer.h"
@@ -20,7 +21,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-const std::vector<std::string> kModes = {"w4a16", "w4a16+kv8", "bf16"};
+const std::vector<std::string> kModes = {"w4a16", "w4a16+kv8", "bf16",     "bf16+kv8", "w8a16",
+                                         "w8a8",  "w8a8+kv8",  "w4a8+kv8", "w4a8"};
 constexpr double kMiB = 1 << 20;
 
 class Account : public testing::Test {
@@ -31,14 +33,14 @@ class Account : public testing::Test {
     write_tiny_gguf(directory_.file("tiny.gguf"), tiny);
     // Pages for a part of the work at once, so that some of it is put back.
     auto server =
-        ServerProcess::start({directory_.file("tiny.gguf"), "w4a16,w4a16+kv8,bf16", {"--kv-bytes", "256KiB"}});
+        ServerProcess::start({directory_.file("tiny.gguf"), absl::StrJoin(kModes, ","), {"--kv-bytes", "256KiB"}});
     ASSERT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
   }
 
   // Sends `rounds` x 16 requests from 16 threads; the receipts by mode.
   std::map<std::string, std::vector<v1::Receipt>> work(int rounds) {
-    std::vector<Question> questions = make_questions({.modes = kModes, .per_mode = 16, .max_tokens = 80});
+    std::vector<Question> questions = make_questions({.modes = kModes, .per_mode = 4, .max_tokens = 80});
     std::map<std::string, std::vector<v1::Receipt>> receipts;
     std::mutex mutex;
     std::vector<std::thread> threads;

@@ -18,8 +18,8 @@ import served
 
 BINARIES = pathlib.Path(sys.argv[1])
 FLAGS = set(re.findall(r'"(--[a-z-]+)"', (served.ROOT / "server/config.cc").read_text()))
-WELL_KNOWN = {"--help", "--version", "--model", "--modes", "--listen", "--port", "--metrics-port", "--threads",
-              "--max-context", "--kv-bytes", "--queue-requests", "--queue-tokens", "--stall-seconds",
+WELL_KNOWN = {"--help", "--version", "--model", "--modes", "--listen", "--port", "--metrics-port", "--device",
+              "--threads", "--max-context", "--kv-bytes", "--queue-requests", "--queue-tokens", "--stall-seconds",
               "--drain-seconds", "--keepalive-seconds", "--prefix-cache", "--reflection", "--quality-cards"}
 FOLDER = tempfile.TemporaryDirectory()
 MODEL = FOLDER.name + "/tiny.gguf"
@@ -87,6 +87,8 @@ class Mistakes(unittest.TestCase):
 
     def test_what_the_machine_does_not_have(self):
         self.refused("error.*sse9", *self.serve_with("--cpu-isa", "sse9"))
+        self.refused("error.*device tpu", *self.serve_with("--device", "tpu"))
+        self.refused("error.*device cuda:9999: ", *self.serve_with("--device", "cuda:9999"))
         self.refused("error.*(--kv-bytes|pages)", "--model", MODEL, "--port", 0, "--metrics-port", 0, "--kv-bytes", 100)
 
 

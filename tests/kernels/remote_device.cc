@@ -28,6 +28,20 @@ PackedBytes place_of(const WeightFormat& format, const PackedShape& shape, int64
   return place;
 }
 
+// In the formats' own layout: codes and scales by way of the neutral form, which takes finite ones; a format of plain
+// numbers gives and takes its values.
+void copy_rows(const PackedMatrix& to, int64_t first_row, const PackedMatrix& rows) {
+  if (to.format->export_rows != nullptr) {
+    AffineGroupsBuffer groups;
+    to.format->export_rows(rows, 0, rows.shape.rows, &groups);
+    HALFTONE_CHECK(to.format->import_rows(to, first_row, groups.view));
+    return;
+  }
+  std::vector<float> values(static_cast<size_t>(rows.shape.rows * rows.shape.cols));
+  to.format->unpack_rows(rows, 0, rows.shape.rows, values.data());
+  to.format->pack_rows(to, first_row, rows.shape.rows, values.data());
+}
+
 }  // namespace
 
 RemoteDevice::RemoteDevice(const CpuOptions& options, Ledger& ledger)
@@ -131,7 +145,7 @@ RemoteDevice::CpuMatrix RemoteDevice::cpu_matrix(const PackedMatrix& matrix) {
       const std::byte* scales = behind(matrix.scales) + place.scales;
       std::reverse_copy(scales, scales + piece.scales.bytes(), piece.scales.data());
     }
-    cpu_->store_rows(whole.matrix, first, piece.matrix);
+    copy_rows(whole.matrix, first, piece.matrix);
   }
   return whole;
 }

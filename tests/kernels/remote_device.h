@@ -20,8 +20,8 @@ namespace halftone::test {
 
 class RemoteDevice final : public Device {
  public:
-  static constexpr int64_t kRowUnit = 8;                 // begin() rounds up to whole ones
-  static constexpr size_t kPieceHeader = 64;             // bytes of a matrix's codes before each 64 rows
+  static constexpr int64_t kRowUnit = 8;      // begin() rounds up to whole ones
+  static constexpr size_t kPieceHeader = 64;  // bytes of a matrix's codes before each 64 rows
   static constexpr float kNothing = std::numeric_limits<float>::quiet_NaN();  // in rows beyond the tokens
 
   RemoteDevice(const CpuOptions& options, Ledger& ledger);

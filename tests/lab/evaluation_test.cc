@@ -60,6 +60,22 @@ TEST(Evaluation, IsWhatTheExecutorsOwnRowsGive) {
   }
 }
 
+TEST(Evaluation, DoesNotDependOnWhereTheDevicesMemoryIs) {
+  MemoryTensors tensors = memory_tensors({});
+  for (float& value : tensors["layers.0.v"].values) value *= 1e6f;  // clamped
+  const ModelSource source = memory_source(tiny_config(), std::move(tensors));
+  const LabRig here(source, "w4a16,w8a8+kv8"), there(source, "w4a16,w8a8+kv8", 1, true);
+  const TextWindows text = here.text(2, 257);  // the last step has one token
+  const Evaluation expected = here.run(text), evaluation = there.run(text);
+  for (size_t m : {0u, 1u}) {
+    EXPECT_EQ(evaluation.modes[m].kl_mean, expected.modes[m].kl_mean);
+    EXPECT_EQ(evaluation.modes[m].perplexity, expected.modes[m].perplexity);
+    EXPECT_EQ(evaluation.modes[m].nll_per_window, expected.modes[m].nll_per_window);
+    EXPECT_EQ(evaluation.modes[m].clamped_values, expected.modes[m].clamped_values);
+  }
+  EXPECT_GT(expected.modes[0].clamped_values, 0);
+}
+
 TEST(Evaluation, TheNoiseFloorIsExactlyZero) {
   for (const char* architecture : {"llama", "qwen2", "qwen3"}) {
     TinyCheckpoint tiny;

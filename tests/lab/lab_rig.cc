@@ -2,15 +2,24 @@
 
 #include "kernels/contract/check.h"
 #include "kernels/cpu/cpu_device.h"
+#include "tests/kernels/remote_device.h"
 #include "tests/server/executor/executor_rig.h"
 #include "tests/support/checkpoint_writer.h"
 
 namespace halftone {
+namespace {
 
-LabRig::LabRig(const ModelSource& model, const std::string& list, int threads)
+std::unique_ptr<Device> make(int threads, bool remote, Ledger& ledger) {
+  const CpuOptions cpu{.threads = threads, .isa = ""};
+  return remote ? std::make_unique<test::RemoteDevice>(cpu, ledger) : make_cpu_device(cpu, ledger);
+}
+
+}  // namespace
+
+LabRig::LabRig(const ModelSource& model, const std::string& list, int threads, bool remote)
     : source(model),
       decoder(*describe_decoder(model)),
-      device(make_cpu_device({.threads = threads, .isa = ""}, ledger)),
+      device(make(threads, remote, ledger)),
       modes(*parse_modes(list)) {
   std::vector<Mode> loaded = modes;
   loaded.push_back(*parse_mode("f32"));

@@ -11,8 +11,8 @@
 namespace halftone {
 
 struct LabRig {
-  // Modes as a list; `source` outlives the rig. What cannot be loaded ends the test.
-  LabRig(const ModelSource& source, const std::string& modes, int threads = 1);
+  // Modes as a list; `source` outlives the rig. What cannot be loaded ends the test. remote: on a RemoteDevice.
+  LabRig(const ModelSource& source, const std::string& modes, int threads = 1, bool remote = false);
 
   // Seeded tokens, cut as protocol `windows`.
   TextWindows text(int64_t windows, int64_t window_tokens, uint64_t seed = 1) const;

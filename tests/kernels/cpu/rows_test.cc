@@ -88,39 +88,5 @@ TEST_P(RowsTest, ReplayableWorkIsDoneEachTime) {
 INSTANTIATE_TEST_SUITE_P(AllDevices, RowsTest, testing::ValuesIn(all_test_devices()),
                          [](const auto& info) { return info.param.name + "_" + info.param.isa; });
 
-class StoreRows : public testing::TestWithParam<const WeightFormat*> {};
-
-std::vector<std::byte> bytes_of(const WeightFormat& format, const PackedShape& shape, const PackedCase& packed) {
-  const PackedBytes bytes = format.bytes(shape);
-  std::vector<std::byte> all(packed.matrix().codes, packed.matrix().codes + bytes.codes);
-  all.insert(all.end(), packed.matrix().scales, packed.matrix().scales + bytes.scales);
-  return all;
-}
-
-TEST_P(StoreRows, GivesTheBytesThatPackingInPlaceGives) {
-  Ledger ledger;
-  const std::unique_ptr<Device> device = make_test_device({"cpu", "emulated"}, 1, ledger);
-  const WeightFormat& format = *GetParam();
-  const int64_t rows = 150, cols = 96;
-  std::mt19937 random(2);
-  const std::vector<float> values = normal_floats(random, rows * cols);
-  for (int group : {32, 0}) {
-    const PackedShape shape = *format.plan(rows, cols, group);
-    PackedCase in_place(*device, format, shape), stored(*device, format, shape);
-    in_place.pack(values);
-    for (int64_t first = 0; first < rows; first += kPackRows) {
-      PackedShape part = shape;
-      part.rows = std::min(kPackRows, rows - first);
-      PackedCase staged(*device, format, part);
-      format.pack_rows(staged.matrix(), 0, part.rows, &values[static_cast<size_t>(first * cols)]);
-      device->store_rows(stored.matrix(), first, staged.matrix());
-    }
-    EXPECT_EQ(bytes_of(format, shape, stored), bytes_of(format, shape, in_place));
-  }
-}
-
-INSTANTIATE_TEST_SUITE_P(EveryFormat, StoreRows, testing::ValuesIn(all_weight_formats()),
-                         [](const auto& info) { return std::string(info.param->name); });
-
 }  // namespace
 }  // namespace halftone::test

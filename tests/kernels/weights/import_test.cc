@@ -149,19 +149,6 @@ TEST_P(ImportTest, ProductsWithWhatWasTakenOverHaveTheReferencesBits) {
   }
 }
 
-TEST_P(ImportTest, WhatIsStoredDecodesAsWhatWasTakenOver) {
-  const WeightFormat& format = *find_weight_format(GetParam().taken_by);
-  const Grid grid(GetParam().grid, 100, 256, random);
-  const PackedCase stored(*device, format, *format.plan_import(100, 256, GetParam().grid));
-  for (int64_t first : {0, 64}) {
-    const int64_t count = std::min<int64_t>(64, 100 - first);
-    const PackedCase staged(*device, format, *format.plan_import(count, 256, GetParam().grid));
-    ASSERT_TRUE(format.import_rows(staged.matrix(), 0, grid.rows_of_view(first, count)));
-    device->store_rows(stored.matrix(), first, staged.matrix());
-  }
-  EXPECT_EQ(stored.unpacked(), grid.decoded());
-}
-
 TEST_P(ImportTest, AScaleThatIsNoHalfIsRefused) {
   const WeightFormat& format = *find_weight_format(GetParam().taken_by);
   Grid grid(GetParam().grid, 16, 256, random);
