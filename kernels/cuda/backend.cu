@@ -208,9 +208,7 @@ std::unique_ptr<Device> make_backend(int index, std::string name, Ledger& ledger
   int count = 0;
   const cudaError_t error = cudaGetDeviceCount(&count);
   if (error != cudaSuccess || index >= count) {
-    *why = "device " + name + ": " +
-           (error != cudaSuccess ? std::string(cudaGetErrorString(error))
-                                 : "this machine has " + std::to_string(count) + " of them");
+    *why = error != cudaSuccess ? cudaGetErrorString(error) : "this machine has " + std::to_string(count) + " GPUs";
     cudaGetLastError();
     return nullptr;
   }
