@@ -6,7 +6,7 @@
 #include <bit>
 
 #include "kernels/contract/check.h"
-#include "kernels/cpu/cpu_device.h"
+#include "tests/kernels/devices.h"
 #include "tests/kernels/remote_device.h"
 
 namespace halftone {
@@ -26,7 +26,11 @@ std::vector<LogitRow> every_row(int64_t tokens, int64_t vocabulary) {
 
 ExecutorRig::ExecutorRig(const ModelSource& source, const RigOptions& options) {
   const CpuOptions cpu{.threads = options.threads, .isa = options.isa};
-  device_ = options.remote ? std::make_unique<test::RemoteDevice>(cpu, ledger_) : make_cpu_device(cpu, ledger_);
+  if (options.device == "remote") {
+    device_ = std::make_unique<test::RemoteDevice>(cpu, ledger_);
+  } else {
+    device_ = test::make_test_device({options.device, options.isa}, options.threads, ledger_);
+  }
   HALFTONE_CHECK(device_ != nullptr);
   LocalExecutorOptions local{.max_context = options.max_context,
                              .kv_bytes = options.kv_bytes,

@@ -20,7 +20,7 @@ struct RigOptions {
   uint64_t kv_bytes = 1 << 20;
   int64_t max_step_tokens = 128;
   int64_t logit_rows = 16;
-  bool remote = false;  // on a RemoteDevice
+  std::string device = "cpu";  // or "remote" (a RemoteDevice), "cuda:host", "cuda:0"
 };
 
 // New tokens of one sequence. Without rows of their own, the row of every token is wanted whole.
@@ -34,7 +34,7 @@ struct Piece {
 
 class ExecutorRig {
  public:
-  // A model that cannot be loaded ends the test.
+  // A model that cannot be loaded ends the test, as does a device that is not here.
   ExecutorRig(const ModelSource& source, const RigOptions& options);
 
   LocalExecutor& executor() { return *executor_; }

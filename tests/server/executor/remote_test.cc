@@ -57,7 +57,7 @@ TEST(RemoteExecutor, GivesTheCpusTokensWhateverIsWantedOfARow) {
   const std::vector<std::string> modes = {"f32", "w4a8+kv8"};
   TinyCheckpoint tiny;
   tiny.config.vocabulary = 600;  // more than the candidates that come back at once
-  ExecutorRig here(tiny_source(tiny), {.modes = modes}), there(tiny_source(tiny), {.modes = modes, .remote = true});
+  ExecutorRig here(tiny_source(tiny), {.modes = modes}), there(tiny_source(tiny), {.modes = modes, .device = "remote"});
   const std::vector<int32_t> prompt = random_tokens(4, 30, 600);
   const Wanted wanted;
   for (ModeIndex mode : {0, 1}) {
@@ -79,7 +79,7 @@ TEST(RemoteExecutor, GivesTheCpusTokensWhateverIsWantedOfARow) {
 // Sequences of two modes are decoded in turns and in changing company: a replay must be of the very same operations.
 TEST(RemoteExecutor, ReplaysEachModeAndBatchAsItWasRecorded) {
   const std::vector<std::string> modes = {"bf16", "w8a8", "bf16+kv8"};
-  ExecutorRig here(tiny_source(), {.modes = modes}), there(tiny_source(), {.modes = modes, .remote = true});
+  ExecutorRig here(tiny_source(), {.modes = modes}), there(tiny_source(), {.modes = modes, .device = "remote"});
   const std::vector<int32_t> tokens = random_tokens(4, 64, 320);
   auto decode = [&](ExecutorRig& rig) {
     std::vector<std::vector<PageId>> pages;
@@ -103,7 +103,7 @@ TEST(RemoteExecutor, ReplaysEachModeAndBatchAsItWasRecorded) {
 TEST(RemoteExecutor, AStepMayBeAsLongAsThereIsRoom) {
   for (int64_t most : {1, 7, 8, 13}) {
     ExecutorRig here(tiny_source(), {.max_step_tokens = most}),
-        there(tiny_source(), {.max_step_tokens = most, .remote = true});
+        there(tiny_source(), {.max_step_tokens = most, .device = "remote"});
     const std::vector<int32_t> prompt = random_tokens(5, 30, 320);
     expect_same_rows(here.run(0, prompt, most), there.run(0, prompt, most), std::to_string(most) + " tokens a step");
   }
@@ -113,7 +113,7 @@ TEST(RemoteExecutor, CountsWhatItClamps) {
   MemoryTensors tensors = memory_tensors({});
   for (float& value : tensors["layers.0.v"].values) value *= 1e6f;
   const ModelSource source = memory_source(tiny_config(), std::move(tensors));
-  ExecutorRig here(source, {}), there(source, {.remote = true});
+  ExecutorRig here(source, {}), there(source, {.device = "remote"});
   for (ExecutorRig* rig : {&here, &there}) rig->run(0, std::vector<int32_t>{1, 2, 3}, 2);
   EXPECT_GT(here.executor().clamped_values(), 0);
   EXPECT_EQ(here.executor().clamped_values(), there.executor().clamped_values());
@@ -126,7 +126,7 @@ TEST(RemoteExecutor, AFailedDeviceIsAnInternalErrorThatSaysWhy) {
   row.sampling = &greedy;
   row.top = 3;
   for (const std::vector<LogitRow>& rows : {std::vector<LogitRow>{row}, std::vector<LogitRow>{}}) {
-    ExecutorRig rig(tiny_source(), {.remote = true});
+    ExecutorRig rig(tiny_source(), {.device = "remote"});
     const std::vector<PageId> pages = rig.take_pages(0, 4);
     const std::vector<int32_t> tokens = {1, 2, 3};
     StepSequence sequence{tokens, 0, pages, rows};

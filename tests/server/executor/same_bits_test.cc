@@ -130,7 +130,7 @@ void expect_same_bits_everywhere(const ModelSource& source, std::span<const int3
       }
     }
   }
-  ExecutorRig remote(source, {.modes = all_modes(), .threads = 2, .remote = true});
+  ExecutorRig remote(source, {.modes = all_modes(), .threads = 2, .device = "remote"});
   expect_same_bits_on(remote, prompt, expected, " on a device with memory of its own");
 }
 

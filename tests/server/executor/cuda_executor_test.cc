@@ -1,0 +1,95 @@
+// Models on the CUDA backend: the CPU's logits but for what bf16 activations cost, and the same bits for a token in any
+// chunk, batch or replay.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/reference/exact.h"
+#include "tests/kernels/devices.h"
+#include "tests/server/executor/executor_rig.h"
+#include "tests/server/model/memory_source.h"
+
+namespace halftone {
+namespace {
+
+const std::vector<std::string> kModes = {"bf16", "bf16+kv8", "w8a16", "w8a16+kv8", "w4a16", "w4a16+kv8"};
+constexpr int64_t kTokens = 40;
+
+// Each rounding to bf16 on the way to a logit moves it by at most half a unit in the last place of the range.
+double tolerance(const ModelConfig& config, std::span<const double> logits) {
+  const auto [least, most] = std::minmax_element(logits.begin(), logits.end());
+  // Of a layer: two norms, q rotated, k and v, what attention and the gate write, two sums; then the last norm.
+  const double roundings = 9.0 * static_cast<double>(config.layers) + 1;
+  return roundings * reference::kBf16Rounding / 2 * (*most - *least);
+}
+
+class CudaFamilies : public testing::TestWithParam<std::string> {};
+
+TEST_P(CudaFamilies, GivesTheCpusLogitsForEveryFamilyInEveryMode) {
+  TinyCheckpoint tiny;
+  tiny.config = tiny_config(GetParam());
+  if (GetParam() == "mistral") tiny.config.sliding_window = 13;
+  const std::vector<int32_t> prompt = random_tokens(3, kTokens, tiny.config.vocabulary);
+  ExecutorRig cpu(tiny_source(tiny), {.modes = kModes});
+  ExecutorRig cuda(tiny_source(tiny), {.modes = kModes, .device = "cuda:host"});
+  for (const std::string& id : kModes) {
+    const std::vector<RowResult> expected = cpu.run(cpu.mode(id), prompt, kTokens);
+    const std::vector<RowResult> whole = cuda.run(cuda.mode(id), prompt, kTokens);
+    for (size_t row = 0; row < expected.size(); ++row) {
+      const std::vector<double> a = logits_of(expected[row]), b = logits_of(whole[row]);
+      ASSERT_EQ(a.size(), b.size());
+      for (size_t i = 0; i < a.size(); ++i) {
+        ASSERT_NEAR(a[i], b[i], tolerance(tiny.config, a)) << id << ", row " << row << ", token " << i;
+      }
+    }
+    expect_same_rows(whole, cuda.run(cuda.mode(id), prompt, 7), id + " in chunks of 7");
+    expect_same_rows(whole, cuda.run(cuda.mode(id), prompt, 1), id + " token by token, replayed");
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, CudaFamilies, testing::Values("llama", "mistral", "qwen2", "qwen3"));
+
+// Sequences of two modes, decoded in turns and in changing company beside a prompt: each as it is alone.
+TEST(CudaExecutor, ATokenDoesNotDependOnItsCompany) {
+  const std::vector<std::string> modes = {"w4a16", "bf16+kv8"};
+  ExecutorRig rig(tiny_source(), {.modes = modes, .device = "cuda:host"});
+  const int64_t vocabulary = rig.executor().vocabulary();
+  for (ModeIndex mode : {0, 1}) {
+    std::vector<std::vector<int32_t>> texts;
+    std::vector<std::vector<RowResult>> alone;
+    std::vector<std::vector<PageId>> pages;
+    for (uint64_t s = 0; s < 5; ++s) {
+      texts.push_back(random_tokens(s, 12, vocabulary));
+      alone.push_back(rig.run(mode, texts.back(), 5));
+      pages.push_back(rig.take_pages(mode, 12));
+    }
+    const std::vector<int32_t> prompt = random_tokens(9, 20, vocabulary);
+    const std::vector<PageId> prompt_pages = rig.take_pages(mode, 20);
+    for (int64_t step = 0; step < 12; ++step) {
+      std::vector<Piece> pieces;
+      for (size_t s = 0; s < 5; ++s) {
+        pieces.push_back({std::span(texts[s]).subspan(static_cast<size_t>(step), 1), step, pages[s], {}, true});
+      }
+      if (step % 3 == 2) pieces.push_back({prompt, 0, prompt_pages, {}, false});
+      const StepOutput output = rig.step(mode, pieces);
+      for (size_t s = 0; s < 5; ++s) {
+        expect_same_rows({&alone[s][static_cast<size_t>(step)], 1}, {&output.rows[s], 1},
+                         modes[static_cast<size_t>(mode)] + ", step " + std::to_string(step));
+      }
+    }
+  }
+}
+
+TEST(CudaExecutor, RefusesWhatItHasNoKernelFor) {
+  Ledger ledger;
+  const std::unique_ptr<Device> device = test::make_test_device({"cuda:host", ""}, 1, ledger);
+  for (const char* mode : {"f32", "w4a8"}) {
+    const absl::Status status =
+        LocalExecutor::create(tiny_source(), *device, {.modes = *parse_modes(mode), .kv_bytes = 1 << 20}).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition) << status;
+  }
+}
+
+}  // namespace
+}  // namespace halftone
