@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "kernels/contract/check.h"
 #include "kernels/cuda_host/cuda_host.h"
 #include "kernels/cuda_host/machine.h"
 
@@ -98,6 +99,7 @@ void RuntimeState::reset() {
 }  // namespace machine
 
 void configure(const Settings& settings) {
+  HALFTONE_CHECK(settings.coresident_blocks > 0);
   const machine::Locked state;
   machine::Machine::instance().settings = settings;
 }
