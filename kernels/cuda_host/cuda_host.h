@@ -1,5 +1,5 @@
 // The machine behind device "cuda:host": what a test may choose about it and ask of it. CUDA kernels run on it by
-// fibers, one for each CUDA thread, in one thread of the processor. One thread at a time calls it and the runtime.
+// fibers, one for each CUDA thread, in the thread that waits for them. Any thread; one call at a time, the others wait.
 #pragma once
 
 #include <cstddef>
@@ -18,7 +18,7 @@ struct Settings {
 
 // Takes effect with the next launch that runs.
 void configure(const Settings& settings);
-const Settings& settings();
+Settings settings();
 
 // What kernels did since reset_counters(). An operation of a warp counts one.
 struct Counters {

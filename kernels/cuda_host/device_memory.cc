@@ -6,12 +6,14 @@
 #include <iterator>
 
 #include "kernels/cuda_host/machine.h"
+#include "kernels/cuda_host/sanitizers.h"
 
 namespace halftone::cuda_host::machine {
 
 namespace {
 
 constexpr size_t kAlignment = 256;
+constexpr size_t kGapBytes = 256;  // behind each allocation: what runs over its end is in none
 
 bool aligned(const void* address, size_t bytes) { return reinterpret_cast<uintptr_t>(address) % bytes == 0; }
 
@@ -26,8 +28,11 @@ void* DeviceMemory::allocate(size_t bytes, Where where) {
   const size_t limit = Machine::instance().settings.memory_bytes;
   if (where == Where::kDevice && (bytes > limit || used_bytes_ > limit - bytes)) return nullptr;
   void* memory = nullptr;
-  if (posix_memalign(&memory, kAlignment, bytes) != 0) return nullptr;
+  if (posix_memalign(&memory, kAlignment, bytes + kGapBytes) != 0) return nullptr;
   std::memset(memory, kPoison, bytes);
+  if (__asan_poison_memory_region != nullptr) {
+    __asan_poison_memory_region(static_cast<std::byte*>(memory) + bytes, kGapBytes);
+  }
   if (where == Where::kDevice) used_bytes_ += bytes;
   allocations_.insert({static_cast<const std::byte*>(memory), Allocation{bytes, where}});
   return memory;
@@ -36,7 +41,11 @@ void* DeviceMemory::allocate(size_t bytes, Where where) {
 bool DeviceMemory::free(void* memory, Where where) {
   auto found = allocations_.find(static_cast<const std::byte*>(memory));
   if (found == allocations_.end() || found->second.where != where) return false;
-  if (where == Where::kDevice) used_bytes_ -= found->second.bytes;
+  const size_t bytes = found->second.bytes;
+  if (where == Where::kDevice) used_bytes_ -= bytes;
+  if (__asan_unpoison_memory_region != nullptr) {
+    __asan_unpoison_memory_region(static_cast<std::byte*>(memory) + bytes, kGapBytes);
+  }
   allocations_.erase(found);
   std::free(memory);
   return true;

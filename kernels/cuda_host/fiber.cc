@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 #include "kernels/contract/check.h"
-#include "kernels/cuda_host/address_sanitizer.h"
+#include "kernels/cuda_host/sanitizers.h"
 
 // void halftone_change_stack(void** save, void* load): what a call must keep (System V x86-64) goes onto the old stack
 // and comes off the new one.
@@ -56,6 +56,14 @@ Stack::Stack() {
 
 Stack::~Stack() { munmap(bottom_ - page_bytes(), kBytes + page_bytes()); }
 
+Fiber::~Fiber() {
+  if (owns_thread_) __tsan_destroy_fiber(thread_);
+}
+
+void Fiber::adopt() {
+  if (__tsan_get_current_fiber != nullptr) thread_ = __tsan_get_current_fiber();
+}
+
 void Fiber::begin(const Stack& stack, size_t colour, void (*entry)()) {
   // Whoever was here left redzones behind.
   if (__asan_unpoison_memory_region != nullptr) __asan_unpoison_memory_region(stack.bottom(), Stack::kBytes);
@@ -69,6 +77,9 @@ void Fiber::begin(const Stack& stack, size_t colour, void (*entry)()) {
   fake_stack_ = nullptr;
   bottom_ = stack.bottom();
   bytes_ = Stack::kBytes;
+  if (owns_thread_) __tsan_destroy_fiber(thread_);
+  owns_thread_ = __tsan_create_fiber != nullptr;
+  if (owns_thread_) thread_ = __tsan_create_fiber(0);
 }
 
 void Fiber::change(Fiber& from, Fiber& to) {
@@ -77,6 +88,7 @@ void Fiber::change(Fiber& from, Fiber& to) {
   if (__sanitizer_start_switch_fiber != nullptr) {
     __sanitizer_start_switch_fiber(&from.fake_stack_, to.bottom_, to.bytes_);
   }
+  if (__tsan_switch_to_fiber != nullptr) __tsan_switch_to_fiber(to.thread_, 0);
   halftone_change_stack(&from.stack_pointer_, to.stack_pointer_);
   from.entered();
 }

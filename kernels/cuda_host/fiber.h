@@ -1,4 +1,4 @@
-// A fiber: an execution with a stack of its own that goes on where it left off. All of them in one thread.
+// A fiber: an execution with a stack of its own that goes on where it left off. One thread at a time runs them all.
 #pragma once
 
 #include <cstddef>
@@ -22,7 +22,13 @@ class Stack {
 
 class Fiber {
  public:
-  Fiber() = default;  // whatever runs now, on the stack that it has
+  Fiber() = default;
+  ~Fiber();
+  Fiber(const Fiber&) = delete;
+  Fiber& operator=(const Fiber&) = delete;
+
+  // To be what runs now, on the stack that it has.
+  void adopt();
 
   // To be entered at entry, from its stack's top, whatever was there before. Entry never returns. Stacks differ in
   // colour, so that the tops of many do not fall into the same few sets of the processor's caches.
@@ -37,10 +43,12 @@ class Fiber {
 
   void* stack_pointer_ = nullptr;
   void (*entry_)() = nullptr;
-  // For AddressSanitizer, which has to know on which stack it is.
+  // For AddressSanitizer, which has to know on which stack it is, and ThreadSanitizer, to which it is a thread.
   void* fake_stack_ = nullptr;
   const void* bottom_ = nullptr;
   size_t bytes_ = 0;
+  void* thread_ = nullptr;
+  bool owns_thread_ = false;
 };
 
 }  // namespace halftone::cuda_host::machine

@@ -29,6 +29,7 @@ Machine& Machine::instance() {
 
 bool Machine::run(const Grid& grid) {
   fault.clear();
+  scheduler_.adopt();
   begin_blocks(grid);
   run_blocks();
   here = nullptr;

@@ -1,5 +1,6 @@
 // The machine that runs the blocks of a grid: CUDA threads as fibers, which meet in barriers and in their warps.
-// Nothing in here owns memory on a fiber's stack across a wait: a fault leaves the fibers where they are.
+// Nothing in here owns memory on a fiber's stack across a wait: a fault leaves the fibers where they are. One thread at
+// a time runs it, the one that holds the runtime's state.
 #pragma once
 
 #include <array>

@@ -29,7 +29,7 @@ State load(const uint64_t* mbarrier, Place place) {
 }
 
 // Begins the next phase where this one is complete, and wakes who waits for that.
-void store(uint64_t* mbarrier, State state) {
+void store(Block& block, uint64_t* mbarrier, State state) {
   const bool complete = state.pending == 0 && state.bytes == 0;
   if (complete) {
     state.phase = state.phase == 0 ? 1 : 0;
@@ -37,18 +37,17 @@ void store(uint64_t* mbarrier, State state) {
   }
   *mbarrier = std::bit_cast<uint64_t>(state);
   if (!complete) return;
-  Machine& machine = Machine::instance();
-  std::erase_if(machine.running->block->phase_waits, [&](const PhaseWait& wait) {
+  std::erase_if(block.phase_waits, [&](const PhaseWait& wait) {
     if (wait.mbarrier != mbarrier) return false;
-    machine.make_ready(wait.thread);
+    Machine::instance().make_ready(wait.thread);
     return true;
   });
 }
 
-void take_bytes(uint64_t* mbarrier, int64_t bytes) {
+void take_bytes(Block& block, uint64_t* mbarrier, int64_t bytes) {
   auto state = std::bit_cast<State>(*mbarrier);
   state.bytes -= bytes;
-  store(mbarrier, state);
+  store(block, mbarrier, state);
 }
 
 }  // namespace
@@ -66,7 +65,7 @@ void mbarrier_arrive(uint64_t* mbarrier, uint32_t more_bytes, Place place) {
     fail(place, "an mbarrier waits for at most %d bytes", static_cast<int>(kBytesMost));
   state.bytes += more_bytes;
   --state.pending;
-  store(mbarrier, state);
+  store(*Machine::instance().running->block, mbarrier, state);
 }
 
 bool mbarrier_try_wait(uint64_t* mbarrier, uint32_t parity, Place place) {
@@ -90,7 +89,7 @@ void copy_bulk(void* shared, const void* global, uint32_t bytes, uint64_t* mbarr
   const AsyncCopy copy{shared, global, bytes};
   if (machine.settings.eager_copies) {
     copy.happen();
-    take_bytes(mbarrier, bytes);
+    take_bytes(*machine.running->block, mbarrier, bytes);
   } else {
     machine.running->block->bulk_copies.push_back({copy, mbarrier});
   }
@@ -100,7 +99,7 @@ bool finish_bulk_copies(Block& block) {
   const std::vector<BulkCopy> copies = std::exchange(block.bulk_copies, {});
   for (const BulkCopy& bulk : copies) {
     bulk.copy.happen();
-    take_bytes(bulk.mbarrier, static_cast<int64_t>(bulk.copy.bytes));
+    take_bytes(block, bulk.mbarrier, static_cast<int64_t>(bulk.copy.bytes));
   }
   return !copies.empty();
 }

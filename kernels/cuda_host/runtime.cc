@@ -1,7 +1,10 @@
 #include "kernels/cuda_host/runtime.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
+#include <iterator>
+#include <utility>
 
 #include "kernels/cuda_host/device_memory.h"
 #include "kernels/cuda_host/machine.h"
@@ -11,22 +14,40 @@ using namespace halftone::cuda_host::machine;
 
 namespace {
 
-RuntimeState& state() { return RuntimeState::instance(); }
+struct ErrorName {
+  cudaError_t error;
+  const char* name;
+};
+constexpr ErrorName kErrors[] = {
+    {cudaSuccess, "cudaSuccess"},
+    {cudaErrorInvalidValue, "cudaErrorInvalidValue"},
+    {cudaErrorMemoryAllocation, "cudaErrorMemoryAllocation"},
+    {cudaErrorInvalidConfiguration, "cudaErrorInvalidConfiguration"},
+    {cudaErrorInvalidDevice, "cudaErrorInvalidDevice"},
+    {cudaErrorInvalidResourceHandle, "cudaErrorInvalidResourceHandle"},
+    {cudaErrorNotReady, "cudaErrorNotReady"},
+    {cudaErrorLaunchFailure, "cudaErrorLaunchFailure"},
+    {cudaErrorStreamCaptureUnsupported, "cudaErrorStreamCaptureUnsupported"},
+    {cudaErrorStreamCaptureImplicit, "cudaErrorStreamCaptureImplicit"},
+};
+
 DeviceMemory& memory() { return DeviceMemory::instance(); }
 
 cudaError_t allocate(void** result, size_t bytes, DeviceMemory::Where where) {
-  if (state().capturing()) return state().answer(cudaErrorStreamCaptureUnsupported);
-  if (state().answer(cudaSuccess) != cudaSuccess) return cudaErrorLaunchFailure;
+  const Locked state;
+  if (state->capturing()) return state->answer(cudaErrorStreamCaptureUnsupported);
+  if (state->answer(cudaSuccess) != cudaSuccess) return cudaErrorLaunchFailure;
   *result = bytes == 0 ? nullptr : memory().allocate(bytes, where);
-  return state().answer(*result != nullptr || bytes == 0 ? cudaSuccess : cudaErrorMemoryAllocation);
+  return state->answer(*result != nullptr || bytes == 0 ? cudaSuccess : cudaErrorMemoryAllocation);
 }
 
 // Waits for everything first, as the runtime does.
 cudaError_t free_memory(void* first, DeviceMemory::Where where) {
-  if (first == nullptr) return state().answer(cudaSuccess);
-  if (state().capturing()) return state().answer(cudaErrorStreamCaptureUnsupported);
-  state().finish_all();
-  return state().answer(memory().free(first, where) ? cudaSuccess : cudaErrorInvalidValue);
+  const Locked state;
+  if (first == nullptr) return state->answer(cudaSuccess);
+  if (state->capturing()) return state->answer(cudaErrorStreamCaptureUnsupported);
+  state->finish_all();
+  return state->answer(memory().free(first, where) ? cudaSuccess : cudaErrorInvalidValue);
 }
 
 // Whether the bytes lie where the kind of copy says.
@@ -52,10 +73,14 @@ cudaError_t cudaGetDeviceCount(int* count) {
   return cudaSuccess;
 }
 
-cudaError_t cudaSetDevice(int device) { return state().answer(device == 0 ? cudaSuccess : cudaErrorInvalidDevice); }
+cudaError_t cudaSetDevice(int device) {
+  const Locked state;
+  return state->answer(device == 0 ? cudaSuccess : cudaErrorInvalidDevice);
+}
 
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
-  if (device != 0) return state().answer(cudaErrorInvalidDevice);
+  const Locked state;
+  if (device != 0) return state->answer(cudaErrorInvalidDevice);
   *properties = {};
   std::snprintf(properties->name, sizeof properties->name, "CUDA kernels on the CPU");
   properties->totalGlobalMem = halftone::cuda_host::settings().memory_bytes;
@@ -63,39 +88,25 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   properties->multiProcessorCount = 8;
   properties->major = 8;
   properties->l2CacheSize = 40 << 20;
-  return state().answer(cudaSuccess);
+  return state->answer(cudaSuccess);
 }
 
 cudaError_t cudaMemGetInfo(size_t* free_bytes, size_t* total_bytes) {
+  const Locked state;
   *total_bytes = halftone::cuda_host::settings().memory_bytes;
   *free_bytes = *total_bytes - memory().used_bytes();
-  return state().answer(cudaSuccess);
+  return state->answer(cudaSuccess);
 }
 
-cudaError_t cudaGetLastError() { return state().take_last_error(); }
+cudaError_t cudaGetLastError() {
+  const Locked state;
+  return state->take_last_error();
+}
 
 const char* cudaGetErrorName(cudaError_t error) {
-  switch (error) {
-    case cudaSuccess:
-      return "cudaSuccess";
-    case cudaErrorInvalidValue:
-      return "cudaErrorInvalidValue";
-    case cudaErrorMemoryAllocation:
-      return "cudaErrorMemoryAllocation";
-    case cudaErrorInvalidConfiguration:
-      return "cudaErrorInvalidConfiguration";
-    case cudaErrorInvalidDevice:
-      return "cudaErrorInvalidDevice";
-    case cudaErrorNotReady:
-      return "cudaErrorNotReady";
-    case cudaErrorLaunchFailure:
-      return "cudaErrorLaunchFailure";
-    case cudaErrorStreamCaptureUnsupported:
-      return "cudaErrorStreamCaptureUnsupported";
-    case cudaErrorStreamCaptureImplicit:
-      return "cudaErrorStreamCaptureImplicit";
-  }
-  return "unrecognized error code";
+  const auto* found = std::find_if(std::begin(kErrors), std::end(kErrors),
+                                   [&](const ErrorName& candidate) { return candidate.error == error; });
+  return found == std::end(kErrors) ? "unrecognized error code" : found->name;
 }
 
 const char* cudaGetErrorString(cudaError_t error) {
@@ -113,24 +124,27 @@ cudaError_t cudaMallocHost(void** result, size_t bytes) {
 cudaError_t cudaFreeHost(void* first) { return free_memory(first, DeviceMemory::Where::kPinned); }
 
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream) {
+  const Locked state;
   const bool to_device = goes_to_device(to, kind), from_device = comes_from_device(from, kind);
-  if (bytes == 0) return state().answer(cudaSuccess);
-  if (!fits(to, bytes, to_device) || !fits(from, bytes, from_device)) return state().answer(cudaErrorInvalidValue);
+  if (bytes == 0) return state->answer(cudaSuccess);
+  if (!fits(to, bytes, to_device) || !fits(from, bytes, from_device)) return state->answer(cudaErrorInvalidValue);
   Operation copy{[=] { std::memmove(to, from, bytes); }, {}, {}};
   if (!from_device) copy.reads = {from, bytes};
   if (!to_device) copy.writes = {to, bytes};
-  return state().add(stream, std::move(copy));
+  return state->add(stream, std::move(copy));
 }
 
 cudaError_t cudaMemcpy(void* to, const void* from, size_t bytes, cudaMemcpyKind kind) {
+  const Locked state;
   const cudaError_t error = cudaMemcpyAsync(to, from, bytes, kind, nullptr);
-  return error == cudaSuccess ? state().finish(nullptr) : error;
+  return error == cudaSuccess ? state->finish(nullptr) : error;
 }
 
 cudaError_t cudaMemsetAsync(void* first, int value, size_t bytes, cudaStream_t stream) {
-  if (bytes == 0) return state().answer(cudaSuccess);
-  if (!fits(first, bytes, true)) return state().answer(cudaErrorInvalidValue);
-  return state().add(stream, {[=] { std::memset(first, value, bytes); }, {}, {}});
+  const Locked state;
+  if (bytes == 0) return state->answer(cudaSuccess);
+  if (!fits(first, bytes, true)) return state->answer(cudaErrorInvalidValue);
+  return state->add(stream, {[=] { std::memset(first, value, bytes); }, {}, {}});
 }
 
 cudaError_t cudaMemset(void* first, int value, size_t bytes) { return cudaMemsetAsync(first, value, bytes, nullptr); }

@@ -1,6 +1,6 @@
 // The part of the CUDA runtime that the backend uses, by its own names, on the machine of cuda_host.h. Work is queued
 // and happens when somebody waits for it, as late as it may; until then what it will write to the host is poisoned, and
-// every copy reads its source when it happens, whatever memory that is in. One thread at a time.
+// every copy reads its source when it happens, whatever memory that is in. Any thread.
 #pragma once
 
 #include <cstddef>
@@ -38,6 +38,7 @@ enum cudaError_t {  // numbers and meanings are the runtime's
   cudaErrorMemoryAllocation = 2,
   cudaErrorInvalidConfiguration = 9,
   cudaErrorInvalidDevice = 101,
+  cudaErrorInvalidResourceHandle = 400,
   cudaErrorNotReady = 600,
   cudaErrorLaunchFailure = 719,
   cudaErrorStreamCaptureUnsupported = 900,

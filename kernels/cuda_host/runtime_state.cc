@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "kernels/contract/check.h"
 #include "kernels/cuda_host/cuda_host.h"
 #include "kernels/cuda_host/machine.h"
 
@@ -15,9 +16,14 @@ bool unbroken() { return Machine::instance().fault.empty(); }
 
 }  // namespace
 
-RuntimeState& RuntimeState::instance() {
+RuntimeState& Locked::state() {
   static auto* state = new RuntimeState;  // never destroyed: static objects may use the runtime later
   return *state;
+}
+
+std::recursive_mutex& Locked::mutex() {
+  static auto* mutex = new std::recursive_mutex;
+  return *mutex;
 }
 
 cudaError_t RuntimeState::answer(cudaError_t error) {
@@ -92,18 +98,35 @@ void RuntimeState::reset() {
 
 }  // namespace machine
 
-void configure(const Settings& settings) { machine::Machine::instance().settings = settings; }
+void configure(const Settings& settings) {
+  HALFTONE_CHECK(settings.coresident_blocks > 0);
+  const machine::Locked state;
+  machine::Machine::instance().settings = settings;
+}
 
-const Settings& settings() { return machine::Machine::instance().settings; }
+Settings settings() {
+  const machine::Locked state;
+  return machine::Machine::instance().settings;
+}
 
-Counters counters() { return machine::Machine::instance().counters; }
+Counters counters() {
+  const machine::Locked state;
+  return machine::Machine::instance().counters;
+}
 
-void reset_counters() { machine::Machine::instance().counters = {}; }
+void reset_counters() {
+  const machine::Locked state;
+  machine::Machine::instance().counters = {};
+}
 
-std::string last_fault() { return machine::Machine::instance().fault; }
+std::string last_fault() {
+  const machine::Locked state;
+  return machine::Machine::instance().fault;
+}
 
 void reset() {
-  machine::RuntimeState::instance().reset();
+  const machine::Locked state;
+  state->reset();
   machine::Machine::instance().fault.clear();
 }
 

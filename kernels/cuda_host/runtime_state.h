@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <vector>
 
 #include "kernels/cuda_host/runtime.h"
@@ -29,8 +30,6 @@ struct Event {
 
 class RuntimeState {
  public:
-  static RuntimeState& instance();
-
   // A result as the caller gets it: errors are remembered for cudaGetLastError, and a kernel's fault is the answer to
   // everything that comes after.
   cudaError_t answer(cudaError_t error);
@@ -48,12 +47,25 @@ class RuntimeState {
   void reset();
 
  private:
+  friend class Locked;
   RuntimeState() = default;
   cudaError_t finished();
 
   WorkQueue queue_;
   std::vector<Stream*> capturing_;
   cudaError_t last_error_ = cudaSuccess;
+};
+
+// The state, for one call at a time: who has it may use the machine and the device's memory, too.
+class Locked {
+ public:
+  RuntimeState* operator->() const { return &state(); }
+
+ private:
+  static RuntimeState& state();
+  static std::recursive_mutex& mutex();  // some calls are made of others
+
+  std::lock_guard<std::recursive_mutex> lock_{mutex()};
 };
 
 }  // namespace halftone::cuda_host::machine

@@ -4,7 +4,7 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "kernels/cuda_host/address_sanitizer.h"
+#include "kernels/cuda_host/sanitizers.h"
 #include "kernels/cuda_host/thread.h"
 
 namespace halftone::cuda_host::machine {

@@ -8,11 +8,10 @@ using namespace halftone::cuda_host::machine;
 
 namespace {
 
-RuntimeState& state() { return RuntimeState::instance(); }
-
 template <typename T, typename... From>
 cudaError_t create(T** object, const From&... from) {
-  const cudaError_t error = state().answer(cudaSuccess);
+  const Locked state;
+  const cudaError_t error = state->answer(cudaSuccess);
   *object = error == cudaSuccess ? new T(from...) : nullptr;
   return error;
 }
@@ -22,30 +21,44 @@ cudaError_t create(T** object, const From&... from) {
 cudaError_t cudaStreamCreate(cudaStream_t* stream) { return create(stream); }
 
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
-  state().end_capture(*stream);
-  const cudaError_t error = state().finish(stream);
+  const Locked state;
+  if (stream == nullptr) return state->answer(cudaErrorInvalidResourceHandle);
+  state->end_capture(*stream);
+  const cudaError_t error = state->finish(stream);
   if (error != cudaErrorStreamCaptureUnsupported) delete stream;
   return error;
 }
 
-cudaError_t cudaStreamSynchronize(cudaStream_t stream) { return state().finish(stream); }
+cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+  const Locked state;
+  return state->finish(stream);
+}
 
-cudaError_t cudaDeviceSynchronize() { return state().finish_all(); }
+cudaError_t cudaDeviceSynchronize() {
+  const Locked state;
+  return state->finish_all();
+}
 
 cudaError_t cudaEventCreate(cudaEvent_t* event) { return create(event); }
 
-cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) { return state().record(*event, stream); }
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
+  const Locked state;
+  return state->record(*event, stream);
+}
 
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
-  if (event->recorded == 0 || event->happened) return state().answer(cudaSuccess);
-  return state().finish(event->stream, event->recorded);
+  const Locked state;
+  if (event == nullptr) return state->answer(cudaErrorInvalidResourceHandle);
+  if (event->recorded == 0 || event->happened) return state->answer(cudaSuccess);
+  return state->finish(event->stream, event->recorded);
 }
 
 cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t begin, cudaEvent_t end) {
-  if (begin->recorded == 0 || end->recorded == 0) return state().answer(cudaErrorInvalidValue);
-  if (!begin->happened || !end->happened) return state().answer(cudaErrorNotReady);
+  const Locked state;
+  if (begin->recorded == 0 || end->recorded == 0) return state->answer(cudaErrorInvalidValue);
+  if (!begin->happened || !end->happened) return state->answer(cudaErrorNotReady);
   *milliseconds = std::chrono::duration<float, std::milli>(end->time - begin->time).count();
-  return state().answer(cudaSuccess);
+  return state->answer(cudaSuccess);
 }
 
 cudaError_t cudaEventDestroy(cudaEvent_t event) {
@@ -55,13 +68,15 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
 }
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode /*mode*/) {
-  if (stream == nullptr) return state().answer(cudaErrorStreamCaptureUnsupported);
-  return state().begin_capture(*stream);
+  const Locked state;
+  if (stream == nullptr) return state->answer(cudaErrorStreamCaptureUnsupported);
+  return state->begin_capture(*stream);
 }
 
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
-  *graph = stream == nullptr ? nullptr : state().end_capture(*stream).release();
-  return state().answer(*graph == nullptr ? cudaErrorInvalidValue : cudaSuccess);
+  const Locked state;
+  *graph = stream == nullptr ? nullptr : state->end_capture(*stream).release();
+  return state->answer(*graph == nullptr ? cudaErrorInvalidValue : cudaSuccess);
 }
 
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph, unsigned long long /*flags*/) {
@@ -69,15 +84,17 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph,
 }
 
 cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
+  const Locked state;
   for (const Operation& operation : executable->operations) {
-    if (cudaError_t error = state().add(stream, operation); error != cudaSuccess) return error;
+    if (cudaError_t error = state->add(stream, operation); error != cudaSuccess) return error;
   }
-  return state().answer(cudaSuccess);
+  return state->answer(cudaSuccess);
 }
 
 cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
+  const Locked state;
   delete graph;
-  return state().answer(cudaSuccess);
+  return state->answer(cudaSuccess);
 }
 
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable) { return cudaGraphDestroy(executable); }
@@ -98,9 +115,10 @@ bool possible(Dim3 grid, Dim3 block, size_t shared_bytes) {
 }  // namespace
 
 cudaError_t launch(Dim3 grid, Dim3 block, size_t shared_bytes, std::function<void()> body, Stream* stream) {
-  if (!possible(grid, block, shared_bytes)) return state().answer(cudaErrorInvalidConfiguration);
+  const Locked state;
+  if (!possible(grid, block, shared_bytes)) return state->answer(cudaErrorInvalidConfiguration);
   Grid whole{grid, block, shared_bytes, std::move(body)};
-  return state().add(stream, {[whole = std::move(whole)] { Machine::instance().run(whole); }, {}, {}});
+  return state->add(stream, {[whole = std::move(whole)] { Machine::instance().run(whole); }, {}, {}});
 }
 
 }  // namespace halftone::cuda_host::machine

@@ -15,6 +15,7 @@ struct Uint3 {
 
 struct Dim3 {
   unsigned x = 1, y = 1, z = 1;
+  // NOLINTNEXTLINE(google-explicit-constructor): launches say 4 for {4, 1, 1}.
   constexpr Dim3(unsigned x = 1, unsigned y = 1, unsigned z = 1) : x(x), y(y), z(z) {}
 };
 

@@ -11,7 +11,7 @@
 
 #include "kernels/cuda/primitives/barriers.h"
 #include "kernels/cuda/primitives/memory.h"
-#include "kernels/cuda_host/address_sanitizer.h"
+#include "kernels/cuda_host/sanitizers.h"
 #include "tests/kernels/cuda_host/device_array.h"
 
 namespace halftone::test {

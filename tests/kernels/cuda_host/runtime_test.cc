@@ -3,9 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cstdint>
 #include <cstring>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "kernels/cuda/primitives/barriers.h"
@@ -203,6 +205,30 @@ TEST_F(Runtime, MemoryIsAccountedAndEnds) {
   EXPECT_EQ(cudaFree(most), cudaSuccess);
   ASSERT_EQ(cudaMalloc(&more, 100 * 1024), cudaSuccess);
   EXPECT_EQ(cudaFree(more), cudaSuccess);
+}
+
+// As a loader does: several threads bring pieces while another runs kernels.
+TEST_F(Runtime, AnyThreadMayCall) {
+  constexpr int kThreads = 4, kRounds = 50;
+  std::vector<std::thread> threads;
+  std::atomic<int> wrong{0};
+  for (int thread = 0; thread < kThreads; ++thread) {
+    threads.emplace_back([&wrong, thread] {
+      for (int round = 0; round < kRounds; ++round) {
+        DeviceArray<uint32_t> device(filled(static_cast<uint32_t>(thread)));
+        if (run(add, {1, kCount}, device.data(), 1u) != cudaSuccess) ++wrong;
+        if (device.values() != filled(static_cast<uint32_t>(thread) + 1)) ++wrong;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(wrong, 0);
+}
+
+TEST_F(Runtime, HandlesThatWereNeverMadeAreRefused) {
+  EXPECT_EQ(cudaStreamDestroy(nullptr), cudaErrorInvalidResourceHandle);
+  EXPECT_EQ(cudaEventDestroy(nullptr), cudaErrorInvalidResourceHandle);
+  EXPECT_STREQ(cudaGetErrorName(cudaErrorInvalidResourceHandle), "cudaErrorInvalidResourceHandle");
 }
 
 TEST_F(Runtime, ThereIsOneDevice) {

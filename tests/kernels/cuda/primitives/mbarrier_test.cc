@@ -114,6 +114,17 @@ TEST_F(Mbarrier, MovesStagesThroughPhases) {
   }
 }
 
+// Copies of one block happen while threads of another wait.
+TEST_F(Mbarrier, BelongsToItsBlock) {
+  for (uint64_t seed = 0; seed < kSeeds; ++seed) {
+    use({.seed = seed, .coresident_blocks = 3});
+    DeviceArray<uint32_t> in(std::vector<uint32_t>(kSteps * kWords, 1)), out(32);
+    ASSERT_EQ(run(pipeline<Mistake::kNone>, {7, 64, sizeof(Pipeline)}, out.data(), in.data()), cudaSuccess)
+        << last_fault();
+    EXPECT_THAT(out.values(), testing::Each((2187u - 1) / 2));  // 1 + 3 + .. + 3^6
+  }
+}
+
 TEST_F(Mbarrier, MistakesAreSeen) {
   EXPECT_TRUE(seen<Mistake::kWrongParity>());
   EXPECT_TRUE(seen<Mistake::kNoEmptyWait>());

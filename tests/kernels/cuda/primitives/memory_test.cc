@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/cuda_host/sanitizers.h"
 #include "tests/kernels/cuda_host/device_array.h"
 
 namespace halftone::test {
@@ -105,6 +106,15 @@ TEST_F(CudaMemory, AtomicAddGivesEveryValueOnce) {
     EXPECT_EQ(sum.values()[0], 4u * 64);
     EXPECT_THAT(tickets.values(), testing::Each(1u));
   }
+}
+
+HALFTONE_KERNEL void read_behind(uint8_t* values, int size) { values[0] = values[size]; }
+
+TEST_F(CudaMemory, AddressSanitizerSeesPlainReadsBehindAnAllocation) {
+  if (__asan_poison_memory_region == nullptr) GTEST_SKIP() << "only in a build with it";
+  DeviceArray<uint8_t> values(13);
+  EXPECT_EQ(run(read_behind, {1, 1}, values.data(), 12), cudaSuccess);
+  EXPECT_DEATH(run(read_behind, {1, 1}, values.data(), 13), "use-after-poison");
 }
 
 TEST_F(CudaMemory, WrongAddressesAreFaults) {
