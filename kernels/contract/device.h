@@ -5,7 +5,7 @@
 // Memory of a device need not be the host's: pointers in calls, tensors and matrices are the device's, spans the
 // host's, and only results that a function returns or writes into a span are there when it returns.
 //
-//   (begin embed (linear rope_store attention linear)* (gather_rows linear reduce_logits rank*)* take_clamped error)*
+//   (begin embed (linear rope_store attention linear+)* (gather_rows linear reduce_logits rank*)* take_clamped error)*
 #pragma once
 
 #include <cstddef>

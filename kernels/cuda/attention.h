@@ -14,8 +14,9 @@ struct DeviceAttention {
   int32_t heads = 0, rows = 0;
   float scale = 1;
   int32_t window = 0;
-  float* partials = nullptr;  // [rows][heads][splits][2 + head_dim]: largest score, sum, values; null: one block does all
-  int32_t splits = 1;         // of the longest sequence, at least
+  float* partials =
+      nullptr;         // [rows][heads][splits][2 + head_dim]: largest score, sum, values; null: one block does all
+  int32_t splits = 1;  // of the longest sequence, at least
 };
 
 // Bytes of partials.

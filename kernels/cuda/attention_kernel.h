@@ -1,8 +1,8 @@
-// A block for each (token, KV head) and, where there is memory for partial results, each split of 256 positions. Scores:
-// a thread for each position (keys lie [head_dim][tokens] in a page, so that neighbours read neighbours). Values: a
-// thread for each dimension. Splits are merged in ascending order by the same arithmetic whether one block walks them or
-// many blocks share them, so that a result does not depend on its company. Bound: bytes of the pages, read once for each
-// four query heads of a KV head and each token.
+// A block for each (token, KV head) and, where there is memory for partial results, each split of 256 positions.
+// Scores: a thread for each position (keys lie [head_dim][tokens] in a page, so that neighbours read neighbours).
+// Values: a thread for each dimension. Splits are merged in ascending order by the same arithmetic whether one block
+// walks them or many blocks share them, so that a result does not depend on its company. Bound: bytes of the pages,
+// read once for each four query heads of a KV head and each token.
 #pragma once
 
 #include "kernels/cuda/attention.h"
@@ -53,7 +53,8 @@ HALFTONE_DEVICE void score_split(const DeviceAttention& call, const DeviceKv& kv
     const std::byte* page = page_of(kv, batch, work.row, t);
     const int slot = t % kv.page_tokens;
     const auto* keys =
-        reinterpret_cast<const typename Pages::Code*>(page + static_cast<uint64_t>(work.kv_head) * kv.head_bytes) + slot;
+        reinterpret_cast<const typename Pages::Code*>(page + static_cast<uint64_t>(work.kv_head) * kv.head_bytes) +
+        slot;
     const float scale = Pages::scale(page, kv, work.kv_head, 0, slot);
     for (int head = 0; head < work.group; head += kHeadsAtOnce) {
       float dots[kHeadsAtOnce] = {};
@@ -96,8 +97,7 @@ HALFTONE_DEVICE void add_values(const DeviceKv& kv, const DeviceBatch& batch, co
     const auto* values =
         reinterpret_cast<const typename Pages::Code*>(page + static_cast<uint64_t>(work.kv_head) * kv.head_bytes) +
         kv.head_dim * kv.page_tokens;
-    const float value =
-        Pages::value(values[slot * kv.head_dim + d], Pages::scale(page, kv, work.kv_head, 1, slot));
+    const float value = Pages::value(values[slot * kv.head_dim + d], Pages::scale(page, kv, work.kv_head, 1, slot));
     for (int h = 0; h < kHeadsAtOnce; ++h) {
       if (head + h < work.group) {
         out[h] = fma(shared.weights[(head + h) * kAttentionSplit + t % kAttentionSplit], value, out[h]);
@@ -131,7 +131,8 @@ HALFTONE_DEVICE void take_split(const DeviceAttention& call, const DeviceKv& kv,
       add_values<Pages>(kv, batch, work, first, end, head, d, shared, out);
       for (int h = 0; h < heads; ++h) {
         if (call.partials != nullptr) {
-          const int64_t at = partial_at(call, work.row, work.first_head + head + h, first / kAttentionSplit, kv.head_dim);
+          const int64_t at =
+              partial_at(call, work.row, work.first_head + head + h, first / kAttentionSplit, kv.head_dim);
           call.partials[at + 2 + d] = out[h];
           continue;
         }
@@ -143,7 +144,8 @@ HALFTONE_DEVICE void take_split(const DeviceAttention& call, const DeviceKv& kv,
     if (threadIdx.x == 0) {
       for (int h = 0; h < heads; ++h) {
         if (call.partials != nullptr) {
-          const int64_t at = partial_at(call, work.row, work.first_head + head + h, first / kAttentionSplit, kv.head_dim);
+          const int64_t at =
+              partial_at(call, work.row, work.first_head + head + h, first / kAttentionSplit, kv.head_dim);
           call.partials[at] = max[h], call.partials[at + 1] = sum[h];
           continue;
         }
@@ -169,7 +171,8 @@ HALFTONE_KERNEL void HALFTONE_LAUNCH_BOUNDS(kThreads, 4)
   work.first_head = work.kv_head * work.group;
   const Shared shared = shared_of(work.group, kv.head_dim);
   const uint16_t* q = call.q + row * call.q_stride + work.first_head * kv.head_dim;
-  for (int i = static_cast<int>(threadIdx.x); i < work.group * kv.head_dim; i += kThreads) shared.q[i] = f32_from_bf16(q[i]);
+  for (int i = static_cast<int>(threadIdx.x); i < work.group * kv.head_dim; i += kThreads)
+    shared.q[i] = f32_from_bf16(q[i]);
   block_barrier();
   const int visible = first_visible(work.position, call.window);
   const int first_split = call.partials != nullptr ? static_cast<int>(blockIdx.z) : visible / kAttentionSplit;
@@ -196,7 +199,7 @@ cudaError_t attend(const DeviceAttention& call, const DeviceKv& kv, const Device
   const unsigned rows = static_cast<unsigned>(call.rows);
   const unsigned splits = call.partials != nullptr ? static_cast<unsigned>(call.splits) : 1;
   const LaunchShape shape{dim3(rows, static_cast<unsigned>(kv.kv_heads), splits), dim3(kThreads),
-                    shared_floats(call.heads / kv.kv_heads, kv.head_dim) * sizeof(float), stream};
+                          shared_floats(call.heads / kv.kv_heads, kv.head_dim) * sizeof(float), stream};
   const cudaError_t error = launch(attention_kernel<Pages>, shape, call, kv, batch);
   if (error != cudaSuccess || call.partials == nullptr) return error;
   return merge_partials(call, batch, kv.head_dim, stream);

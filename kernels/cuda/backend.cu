@@ -16,7 +16,7 @@
 namespace halftone::HALFTONE_CUDA_NAMESPACE {
 namespace {
 
-constexpr int64_t kSharedSplits = 32;       // of a decode's attention that blocks share, where there is memory
+constexpr int64_t kSharedSplits = 32;  // of a decode's attention that blocks share, where there is memory
 constexpr int64_t kSharedSplitTokens = 64;
 
 void free_memory(void* data, size_t) { cudaFree(data); }
@@ -99,10 +99,10 @@ class Backend final : public Device {
   void embed(const EmbedCall& call) override {
     const CudaFormat& format = *find_cuda_format(*call.weights->format);
     const DeviceBatch batch = batch_.device();
-    stream_.check(format.embed(device_matrix(*call.weights), batch.ids, batch.tokens,
-                               static_cast<uint16_t*>(call.y.data), call.y.stride, static_cast<int>(call.y.rows),
-                               stream_.get()),
-                  "embedding");
+    stream_.check(
+        format.embed(device_matrix(*call.weights), batch.ids, batch.tokens, static_cast<uint16_t*>(call.y.data),
+                     call.y.stride, static_cast<int>(call.y.rows), stream_.get()),
+        "embedding");
   }
   void linear(std::span<const LinearCall> calls) override {
     HALFTONE_CUDA_NAMESPACE::linear(calls, workspace_, processors_, stream_);
@@ -132,8 +132,7 @@ class Backend final : public Device {
     attention.scale = call.scale;
     attention.window = static_cast<int32_t>(call.window);
     attention.splits = batch_.splits();
-    const size_t wanted =
-        attention_partial_bytes(call.q.rows, call.heads, call.kv.layout->head_dim, attention.splits);
+    const size_t wanted = attention_partial_bytes(call.q.rows, call.heads, call.kv.layout->head_dim, attention.splits);
     const bool shared = attention.splits > 1 && wanted <= workspace_.bytes;
     if (shared) attention.partials = reinterpret_cast<float*>(workspace_.data);
     const CudaKvFormat& format = *find_cuda_kv_format(*call.kv.layout->format);
@@ -145,8 +144,8 @@ class Backend final : public Device {
     for (int64_t row : rows) gathered.row[gathered.count++] = static_cast<int32_t>(row);
     if (gathered.count == 0) return;
     stream_.check(HALFTONE_CUDA_NAMESPACE::gather_rows(static_cast<const uint16_t*>(from.data), from.stride, gathered,
-                                                       static_cast<int32_t>(from.cols),
-                                                       static_cast<uint16_t*>(to.data), to.stride, stream_.get()),
+                                                       static_cast<int32_t>(from.cols), static_cast<uint16_t*>(to.data),
+                                                       to.stride, stream_.get()),
                   "gathering rows");
   }
   void reduce_logits(std::span<LogitReduction> rows) override {

@@ -1,5 +1,6 @@
 // The CUDA backend as a Device: bf16 activations, float32 accumulation, one stream. Compiled twice: for cards, and for
-// kernels/cuda_host. *Bounded* against the reference; every result the same bits whatever its company (docs/NUMERICS.md).
+// kernels/cuda_host. *Bounded* against the reference; every result the same bits whatever its company
+// (docs/NUMERICS.md).
 #pragma once
 
 #include <memory>

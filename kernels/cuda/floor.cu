@@ -15,12 +15,16 @@ constexpr size_t kCopyBytes = size_t{64} << 20;
 struct Bf16Mma {
   using Sum = float;
   static constexpr double kOperations = 2.0 * 16 * 8 * 16;
-  HALFTONE_DEVICE static void run(Sum (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) { mma_bf16_16816(c, a, b); }
+  HALFTONE_DEVICE static void run(Sum (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+    mma_bf16_16816(c, a, b);
+  }
 };
 struct S8Mma {
   using Sum = int32_t;
   static constexpr double kOperations = 2.0 * 16 * 8 * 32;
-  HALFTONE_DEVICE static void run(Sum (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) { mma_s8_16832(c, a, b); }
+  HALFTONE_DEVICE static void run(Sum (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+    mma_s8_16832(c, a, b);
+  }
 };
 
 // Nothing but products on registers. The sums go out so that no compiler leaves them out.

@@ -50,7 +50,8 @@ class OneLinear {
   }
 
  private:
-  void multiply(const DeviceMatrix& weights, const Prepared& x, float* out, int64_t stride, int64_t split_stride) const {
+  void multiply(const DeviceMatrix& weights, const Prepared& x, float* out, int64_t stride,
+                int64_t split_stride) const {
     stream_.check(format_.multiply({weights, x, out, stride, split_stride, splits_}, stream_.get()), "linear");
   }
 
@@ -63,8 +64,9 @@ class OneLinear {
       multiply(device_matrix(*call_.epilogue.swiglu_up), x, up, rows, one);
     }
     const Tensor y = rows_of(call_.y, first, x.tokens);
-    const EpilogueCall epilogue{products, up,      call_.epilogue.bias,  splits_, x.tokens, static_cast<int32_t>(rows),
-                                call_.epilogue.add_to_y, y.data, y.stride};
+    const EpilogueCall epilogue{
+        products, up,      call_.epilogue.bias, splits_, x.tokens, static_cast<int32_t>(rows), call_.epilogue.add_to_y,
+        y.data,   y.stride};
     stream_.check(finish_product(epilogue, y.dtype, stream_.get()), "linear's epilogue");
   }
 
@@ -108,7 +110,8 @@ void linear(std::span<const LinearCall> calls, const Workspace& workspace, int p
   const size_t used = aligned(prepared_bytes(x.rows, x.cols));
   HALFTONE_CHECK(used <= workspace.bytes);
   Prepared prepared;
-  stream.check(prepare(x, calls[0].rms_weight, calls[0].rms_epsilon, workspace.data, stream.get(), &prepared), "prepare");
+  stream.check(prepare(x, calls[0].rms_weight, calls[0].rms_epsilon, workspace.data, stream.get(), &prepared),
+               "prepare");
   auto* products = reinterpret_cast<float*>(workspace.data + used);
   const int64_t capacity = static_cast<int64_t>((workspace.bytes - used) / sizeof(float));
   for (const LinearCall& call : calls) OneLinear(call, processors, stream).run(prepared, products, capacity);

@@ -97,7 +97,8 @@ void LogitReducer::reduce(std::span<LogitReduction> rows) {
 uint32_t LogitReducer::rank(const float* logits, int64_t vocabulary, int32_t id) {
   rank_.reserve(1);
   if (!stream_.ok()) return 0;
-  stream_.check(rank_of(logits, static_cast<int32_t>(vocabulary), id, rank_.device(), stream_.get()), "ranking a logit");
+  stream_.check(rank_of(logits, static_cast<int32_t>(vocabulary), id, rank_.device(), stream_.get()),
+                "ranking a logit");
   rank_.download(1);
   return stream_.synchronize() ? rank_.host()[0] : 0;
 }

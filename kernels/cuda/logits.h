@@ -19,7 +19,7 @@ struct RowRequest {
   int32_t vocabulary = 0, target = -1;
   int32_t edits_begin = 0, edits = 0;
   float inverse_temperature = 1;
-  int32_t raw_best = 0, edited_best = 0;                // at most kMostCandidates
+  int32_t raw_best = 0, edited_best = 0;                 // at most kMostCandidates
   Rank raw_below = kAboveAll, edited_below = kAboveAll;  // the best ones below these
 };
 

@@ -62,7 +62,8 @@ int64_t padded_tokens(int64_t tokens) { return (tokens + 3) / 4 * 4; }
 
 size_t prepared_bytes(int64_t tokens, int64_t cols) {
   const int64_t stride = padded_cols(cols);
-  return static_cast<size_t>(tokens * stride) * 2 + static_cast<size_t>(padded_tokens(tokens) * stride / kSumInputs) * 4;
+  return static_cast<size_t>(tokens * stride) * 2 +
+         static_cast<size_t>(padded_tokens(tokens) * stride / kSumInputs) * 4;
 }
 
 cudaError_t prepare(const Tensor& x, const float* rms_weight, float epsilon, std::byte* memory, cudaStream_t stream,
@@ -72,10 +73,17 @@ cudaError_t prepare(const Tensor& x, const float* rms_weight, float epsilon, std
   auto* sums = reinterpret_cast<float*>(memory + static_cast<size_t>(x.rows * stride) * 2);
   *out = {values, sums, static_cast<int32_t>(stride), static_cast<int32_t>(x.rows),
           static_cast<int32_t>(padded_tokens(x.rows))};
-  const PrepareCall call{static_cast<const uint16_t*>(x.data), x.stride,           rms_weight, epsilon,
-                         static_cast<int32_t>(x.cols),         out->stride,        out->tokens_stride,
-                         values,                               sums};
-  const LaunchShape shape{dim3(static_cast<unsigned>(x.rows)), dim3(kThreads), kThreads / kWarp * sizeof(float), stream};
+  const PrepareCall call{static_cast<const uint16_t*>(x.data),
+                         x.stride,
+                         rms_weight,
+                         epsilon,
+                         static_cast<int32_t>(x.cols),
+                         out->stride,
+                         out->tokens_stride,
+                         values,
+                         sums};
+  const LaunchShape shape{dim3(static_cast<unsigned>(x.rows)), dim3(kThreads), kThreads / kWarp * sizeof(float),
+                          stream};
   return launch(prepare_kernel, shape, call);
 }
 

@@ -2,10 +2,10 @@
 // stored. Bound: the bytes.
 #pragma once
 
-#include "kernels/cuda/rope_store.h"
 #include "kernels/cuda/block.h"
 #include "kernels/cuda/primitives/atomic.h"
 #include "kernels/cuda/primitives/numbers.h"
+#include "kernels/cuda/rope_store.h"
 
 namespace halftone::HALFTONE_CUDA_NAMESPACE::rope {
 
@@ -60,7 +60,8 @@ HALFTONE_DEVICE void store_head(const DeviceRope& call, const DeviceKv& kv, std:
 
 // Grid: (rows, query heads and then KV heads), a warp each.
 template <typename Pages>
-HALFTONE_KERNEL void HALFTONE_LAUNCH_BOUNDS(kWarp, 16) rope_store_kernel(DeviceRope call, DeviceKv kv, DeviceBatch batch) {
+HALFTONE_KERNEL void HALFTONE_LAUNCH_BOUNDS(kWarp, 16)
+    rope_store_kernel(DeviceRope call, DeviceKv kv, DeviceBatch batch) {
   const int row = static_cast<int>(blockIdx.x), head = static_cast<int>(blockIdx.y);
   if (row >= *batch.tokens) return;
   float* x = dynamic_shared<float>();

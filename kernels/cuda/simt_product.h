@@ -2,8 +2,8 @@
 // output, eight tokens at once; weights are read in 16-byte pieces, neighbouring rows by neighbouring threads:
 //   codes of a block of 64 rows   [tiles][pieces of a tile][64 rows][16 bytes]
 //   its scales                    f16 [groups][64 rows]
-// Bound: the weights' bytes for few tokens, the multiply-adds of plain cores from about 8 on. One order for each output:
-// ascending inputs, one fma each.
+// Bound: the weights' bytes for few tokens, the multiply-adds of plain cores from about 8 on. One order for each
+// output: ascending inputs, one fma each.
 #pragma once
 
 #include "kernels/cuda/matrix.h"
@@ -95,7 +95,8 @@ HALFTONE_KERNEL void HALFTONE_LAUNCH_BOUNDS(kBlockRows, 8)
   const int row = id % kBlockRows;
   const std::byte* codes = m.codes + static_cast<uint64_t>(id / kBlockRows) * m.block_codes + row * kPieceBytes;
   const std::byte* scales = m.scales + static_cast<uint64_t>(id / kBlockRows) * m.block_scales;
-  for (int first = static_cast<int>(threadIdx.x) * Format::kInputs; first < m.cols; first += kBlockRows * Format::kInputs) {
+  for (int first = static_cast<int>(threadIdx.x) * Format::kInputs; first < m.cols;
+       first += kBlockRows * Format::kInputs) {
     float values[Format::kInputs];
     Format::decode(load_16(codes + static_cast<int64_t>(first / Format::kInputs) * kBlockRows * kPieceBytes), values);
     const float scale = piece_scale<Format>(m, scales, first, row);

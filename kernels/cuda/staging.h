@@ -1,5 +1,5 @@
-// Memory of the device with a pinned twin in the host's, for what travels between them in every step. Grows by doubling;
-// in a steady state it does not. Engine thread only.
+// Memory of the device with a pinned twin in the host's, for what travels between them in every step. Grows by
+// doubling; in a steady state it does not. Engine thread only.
 #pragma once
 
 #include <cstddef>
@@ -53,7 +53,8 @@ class Staging {
     in_flight_ = true;
   }
   void download(size_t count) {
-    stream_.check(cudaMemcpyAsync(host_, device_, count * sizeof(T), cudaMemcpyDeviceToHost, stream_.get()), "download");
+    stream_.check(cudaMemcpyAsync(host_, device_, count * sizeof(T), cudaMemcpyDeviceToHost, stream_.get()),
+                  "download");
   }
 
  private:

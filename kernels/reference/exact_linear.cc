@@ -82,8 +82,8 @@ std::vector<Bounded> multiply_rounded(const PackedMatrix& matrix, const Inputs& 
   return out;
 }
 
-std::vector<Bounded> multiply(const PackedMatrix& matrix, const Inputs& inputs, int64_t tokens,
-                              Activations activations, bool minimum_apart) {
+std::vector<Bounded> multiply(const PackedMatrix& matrix, const Inputs& inputs, int64_t tokens, Activations activations,
+                              bool minimum_apart) {
   if (arithmetic_of(*matrix.format, activations) != Arithmetic::kF32) {
     return multiply_rounded(matrix, inputs, tokens, activations);
   }

@@ -19,7 +19,7 @@ namespace halftone {
 struct ForwardBatch {
   std::span<const int32_t> tokens;
   std::span<const AttentionSequence> sequences;  // together they cover the tokens, in order
-  const KvLayout* kv = nullptr;                  // as the weights, one object as long as there are steps with it
+  const KvLayout* kv = nullptr;                  // known by its address, as weights are: replays depend on it
   std::byte* arena = nullptr;
 };
 

@@ -166,7 +166,8 @@ int64_t RemoteDevice::begin(const StepBatch& batch) {
   cpu_->begin(batch);
   tokens_ = static_cast<int64_t>(batch.tokens.size());
   const int64_t rounded = (tokens_ + kRowUnit - 1) / kRowUnit * kRowUnit;
-  return std::max(tokens_, std::min(rounded, batch.max_rows));
+  rows_ = std::max(tokens_, std::min(rounded, batch.max_rows));
+  return rows_;
 }
 
 void RemoteDevice::enqueue(Operation operation) {
@@ -194,6 +195,7 @@ void RemoteDevice::replayable(uint64_t key, const std::function<void()>& work) {
 
 void RemoteDevice::embed(const EmbedCall& call) {
   enqueue([this, weights = behind(call.weights), y = behind(call.y)] {
+    HALFTONE_CHECK(y.rows == rows_);
     cpu_->embed({weights, y});
     for (int64_t row = tokens_; row < y.rows; ++row) std::fill_n(y.f32(row), y.cols, kNothing);
   });
@@ -222,7 +224,10 @@ void RemoteDevice::rope_store(const RopeStoreCall& call) {
   own.cosines = behind(call.cosines);
   own.sines = behind(call.sines);
   own.kv = behind(call.kv);
-  enqueue([this, own] { cpu_->rope_store(own); });
+  enqueue([this, own] {
+    HALFTONE_CHECK(own.q.rows == rows_ && own.k.rows == rows_ && own.v.rows == rows_);
+    cpu_->rope_store(own);
+  });
 }
 
 void RemoteDevice::attention(const AttentionCall& call) {
@@ -230,7 +235,10 @@ void RemoteDevice::attention(const AttentionCall& call) {
   own.q = behind(call.q);
   own.y = behind(call.y);
   own.kv = behind(call.kv);
-  enqueue([this, own] { cpu_->attention(own); });
+  enqueue([this, own] {
+    HALFTONE_CHECK(own.q.rows == rows_ && own.y.rows == rows_);
+    cpu_->attention(own);
+  });
 }
 
 void RemoteDevice::gather_rows(const Tensor& from, std::span<const int64_t> rows, const Tensor& to) {

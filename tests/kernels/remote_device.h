@@ -98,7 +98,8 @@ class RemoteDevice final : public Device {
   std::map<uint64_t, std::vector<Operation>> recorded_;
   std::set<std::pair<std::string, Activations>> refused_;
   std::string error_;
-  int64_t tokens_ = 0, replays_ = 0;
+  int64_t tokens_ = 0, rows_ = 0;  // of the step
+  int64_t replays_ = 0;
 };
 
 }  // namespace halftone::test

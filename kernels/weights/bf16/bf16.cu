@@ -34,8 +34,7 @@ void pack_block(const PackedMatrix& rows, std::byte* codes, std::byte*) {
     rows.format->unpack_rows(rows, r, 1, values.data());
     for (int64_t c = 0; c < cols; ++c) {
       const int64_t piece = c / Bf16Pieces::kInputs, i = c % Bf16Pieces::kInputs;
-      out[(piece * kBlockRows + r) * Bf16Pieces::kInputs + i] =
-          halftone::bf16_from_f32(values[static_cast<size_t>(c)]);
+      out[(piece * kBlockRows + r) * Bf16Pieces::kInputs + i] = halftone::bf16_from_f32(values[static_cast<size_t>(c)]);
     }
   }
 }

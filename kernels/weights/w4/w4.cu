@@ -1,5 +1,5 @@
-// w4 on CUDA's tensor cores: mma.m16n8k16 with the codes as the 16-row operand, as integers that bf16 holds exactly, and
-// the activations as the 8-column one; so few tokens waste nothing. Scale and minimum come in once per segment, in
+// w4 on CUDA's tensor cores: mma.m16n8k16 with the codes as the 16-row operand, as integers that bf16 holds exactly,
+// and the activations as the 8-column one; so few tokens waste nothing. Scale and minimum come in once per segment, in
 // float32: y += scale * (codes . x) + minimum * (sum of x). Tiles of weights, scales and activations arrive by
 // asynchronous copies, kStages deep. Bound: the weights' bytes up to some 50 tokens.
 #include "kernels/contract/numbers.h"
@@ -32,8 +32,8 @@ template <int kColumns, int kSegment>
 struct Stage {
   static constexpr int kTokens = kColumns * kTokenColumns;
   static constexpr int kSegments = kTileInputs / kSegment;
-  std::byte codes[kTileCodeBytes];          // thread after thread
-  std::byte x[kTokens * kTokenBytes];       // 16-byte chunk c of token t stands at place c ^ (t % 8)
+  std::byte codes[kTileCodeBytes];     // thread after thread
+  std::byte x[kTokens * kTokenBytes];  // 16-byte chunk c of token t stands at place c ^ (t % 8)
   float sums[kTileUnits * kTokens];
   uint16_t scales[kSegments * kBlockRows];
   uint16_t offsets[kSegments * kBlockRows];
@@ -67,7 +67,8 @@ HALFTONE_DEVICE void load_x(const Product& p, const Block& block, int tile, Stag
   for (int i = static_cast<int>(threadIdx.x); i < kTokens * kChunks; i += kThreads) {
     const int t = i / kChunks, chunk = i % kChunks, token = block.first_token + t;
     const bool valid = token < p.x.tokens;
-    const uint16_t* from = p.x.x + static_cast<int64_t>(valid ? token : 0) * p.x.stride + tile * kTileInputs + chunk * 8;
+    const uint16_t* from =
+        p.x.x + static_cast<int64_t>(valid ? token : 0) * p.x.stride + tile * kTileInputs + chunk * 8;
     cp_async_16(stage->x + x_place(static_cast<uint32_t>(t), static_cast<uint32_t>(chunk)), from, valid);
   }
   for (int i = static_cast<int>(threadIdx.x); i < kTileUnits * kQuads; i += kThreads) {
@@ -237,7 +238,8 @@ HALFTONE_KERNEL void HALFTONE_LAUNCH_BOUNDS(kEmbedThreads, 8)
     w4_embed(DeviceMatrix m, const int32_t* ids, const int32_t* tokens, uint16_t* y, int64_t stride) {
   const int token = static_cast<int>(blockIdx.x), id = token < *tokens ? ids[token] : 0, row = id % kBlockRows;
   const int groups = (m.cols + m.group - 1) / m.group;
-  const auto* words = reinterpret_cast<const uint32_t*>(m.codes + static_cast<uint64_t>(id / kBlockRows) * m.block_codes);
+  const auto* words =
+      reinterpret_cast<const uint32_t*>(m.codes + static_cast<uint64_t>(id / kBlockRows) * m.block_codes);
   const auto* scales =
       reinterpret_cast<const uint16_t*>(m.scales + static_cast<uint64_t>(id / kBlockRows) * m.block_scales);
   for (int c = static_cast<int>(threadIdx.x); c < m.cols; c += kEmbedThreads) {

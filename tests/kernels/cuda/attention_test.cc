@@ -25,7 +25,9 @@ struct Chunk {
 class AttentionOnCuda {
  public:
   AttentionOnCuda(Device& device, const KvFormat& format, const Shape& shape, std::vector<int64_t> lengths)
-      : device_(device), shape_(shape), layout_(make_kv_layout(format, 2, shape.kv_heads, shape.head_dim, shape.page_tokens)) {
+      : device_(device),
+        shape_(shape),
+        layout_(make_kv_layout(format, 2, shape.kv_heads, shape.head_dim, shape.page_tokens)) {
     layout_.page_bytes += 128;
     std::mt19937 random(5);
     int64_t positions = 0;
@@ -67,18 +69,31 @@ class AttentionOnCuda {
     const Bf16OnDevice device_q(device_, q, rows, q_cols, 8), device_k(device_, k, rows, kv_cols),
         device_v(device_, v, rows, kv_cols), device_y(device_, q, rows, q_cols, 16);
     ASSERT_EQ(device_.begin(batch), rows);
-    device_.rope_store({device_q.tensor(), device_k.tensor(), device_v.tensor(), shape_.heads,
-                        shape_.qk_norm ? q_norm.data() : nullptr, shape_.qk_norm ? k_norm.data() : nullptr, 1e-6f,
-                        cosines.data(), sines.data(), {&layout_, arena.data(), 1}});
-    device_.attention({device_q.tensor(), device_y.tensor(), shape_.heads, scale(), shape_.window,
-                       {&layout_, arena.data(), 1}});
+    device_.rope_store({device_q.tensor(),
+                        device_k.tensor(),
+                        device_v.tensor(),
+                        shape_.heads,
+                        shape_.qk_norm ? q_norm.data() : nullptr,
+                        shape_.qk_norm ? k_norm.data() : nullptr,
+                        1e-6f,
+                        cosines.data(),
+                        sines.data(),
+                        {&layout_, arena.data(), 1}});
+    device_.attention(
+        {device_q.tensor(), device_y.tensor(), shape_.heads, scale(), shape_.window, {&layout_, arena.data(), 1}});
 
     std::vector<float> plain_k = k, plain_v = v, y(q.size());
     const Tensor rotated = f32_tensor(q.data(), rows, q_cols);
-    const int64_t clamped = reference::rope_store(
-        batch, {rotated, f32_tensor(plain_k.data(), rows, kv_cols), f32_tensor(plain_v.data(), rows, kv_cols),
-                shape_.heads, shape_.qk_norm ? q_norm_.data() : nullptr, shape_.qk_norm ? k_norm_.data() : nullptr,
-                1e-6f, cosines_.data(), sines_.data(), {&layout_, arena_.data(), 1}});
+    const int64_t clamped = reference::rope_store(batch, {rotated,
+                                                          f32_tensor(plain_k.data(), rows, kv_cols),
+                                                          f32_tensor(plain_v.data(), rows, kv_cols),
+                                                          shape_.heads,
+                                                          shape_.qk_norm ? q_norm_.data() : nullptr,
+                                                          shape_.qk_norm ? k_norm_.data() : nullptr,
+                                                          1e-6f,
+                                                          cosines_.data(),
+                                                          sines_.data(),
+                                                          {&layout_, arena_.data(), 1}});
     EXPECT_EQ(device_.take_clamped(), clamped);
     const std::vector<std::byte> stored = arena.download();
     // A norm's sum of squares has an order of its own here; then the last bits may differ.
@@ -89,9 +104,12 @@ class AttentionOnCuda {
       ASSERT_NEAR(got_q[i], q[i], reference::kBf16Rounding * std::fabs(q[i]) + 1e-6) << "query value " << i;
     }
     q = got_q;  // as attention reads it
-    std::vector<reference::Bounded> exact = reference::exact_attention(
-        batch, {rotated, f32_tensor(y.data(), rows, q_cols), shape_.heads, scale(), shape_.window,
-                {&layout_, arena_.data(), 1}});
+    std::vector<reference::Bounded> exact = reference::exact_attention(batch, {rotated,
+                                                                               f32_tensor(y.data(), rows, q_cols),
+                                                                               shape_.heads,
+                                                                               scale(),
+                                                                               shape_.window,
+                                                                               {&layout_, arena_.data(), 1}});
     for (reference::Bounded& value : exact) value.bound += reference::kBf16Rounding * std::fabs(value.value) + 1e-30;
     last_y = device_y.download();
     EXPECT_TRUE(within_bounds(last_y, exact));
@@ -160,7 +178,8 @@ TEST_P(CudaAttentionTest, SharedSplitsHaveTheBitsOfWalkedOnes) {
   shared.step(before);
   shared.step(decode);
   Ledger ledger;
-  const std::unique_ptr<Device> bare = make_test_device(GetParam().device, 1, ledger);  // no workspace: nothing to share
+  const std::unique_ptr<Device> bare =
+      make_test_device(GetParam().device, 1, ledger);  // no workspace: nothing to share
   AttentionOnCuda walked(*bare, *all_kv_formats()[0], shape, {601});
   walked.step(before);
   walked.step(decode);

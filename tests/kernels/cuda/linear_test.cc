@@ -13,7 +13,8 @@ struct Shape {
   int64_t rows, cols;
 };
 // One row and column, ends of blocks, tiles, segments and groups, more than one split of the inputs.
-constexpr Shape kShapes[] = {{1, 1}, {3, 5}, {17, 31}, {64, 64}, {65, 96}, {40, 100}, {70, 257}, {130, 192}, {48, 1088}};
+constexpr Shape kShapes[] = {{1, 1},    {3, 5},    {17, 31},   {64, 64},  {65, 96},
+                             {40, 100}, {70, 257}, {130, 192}, {48, 1088}};
 constexpr int64_t kBatches[] = {1, 7, 8, 9, 16, 17, 64, 65};
 constexpr int64_t kMostTokens = 65, kMostCols = 1088;
 
@@ -77,8 +78,8 @@ class CudaLinearTest : public OnCuda {
  protected:
   void SetUp() override {
     cuda_host::configure(GetParam().settings);
-    worker = std::make_unique<Worker>(GetParam().device, 1,
-                                      Worker::Sizes{.max_tokens = kMostTokens, .max_cols = kMostCols});
+    worker =
+        std::make_unique<Worker>(GetParam().device, 1, Worker::Sizes{.max_tokens = kMostTokens, .max_cols = kMostCols});
     if (worker->get() == nullptr) start(GetParam().device);  // says so
     cpu_ = make_cpu_device({.threads = 1, .isa = ""}, ledger_);
   }

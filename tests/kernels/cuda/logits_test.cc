@@ -79,8 +79,8 @@ TEST_P(CudaLogitsTest, EditsAndMasks) {
   std::vector<float> logits = normal_floats(random, 777, 3);
   logits[20] = -kInfinity;  // no candidate
   logits[30] = -0.0f, logits[31] = 0.0f;
-  const std::vector<LogitEdit> edits = {{0, 1, 0, 50},   {5, 1, 0, -kInfinity}, {7, 1.3f, 0.25f, 0}, {20, 1, 0, -kInfinity},
-                                        {70, 1.1f, 0, 1}, {776, 2, 1, 49}};
+  const std::vector<LogitEdit> edits = {{0, 1, 0, 50},          {5, 1, 0, -kInfinity}, {7, 1.3f, 0.25f, 0},
+                                        {20, 1, 0, -kInfinity}, {70, 1.1f, 0, 1},      {776, 2, 1, 49}};
   LogitReduction row;
   row.edits = edits;
   row.raw_best = 3;

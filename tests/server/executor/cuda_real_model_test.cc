@@ -18,7 +18,8 @@ TEST(CudaRealModel, GivesTheCpusTokens) {
   const absl::StatusOr<std::unique_ptr<Tokenizer>> tokenizer = Tokenizer::create(source.vocabulary);
   ASSERT_TRUE(tokenizer.ok()) << tokenizer.status();
   std::vector<int32_t> tokens = (*tokenizer)->encode("The seven days of the week are Monday, Tuesday, Wednesday,");
-  tokens.insert(tokens.begin(), static_cast<size_t>(kPrompt) - std::min<size_t>(kPrompt, tokens.size()), tokens.front());
+  tokens.insert(tokens.begin(), static_cast<size_t>(kPrompt) - std::min<size_t>(kPrompt, tokens.size()),
+                tokens.front());
   ASSERT_EQ(std::ssize(tokens), kPrompt);
   RigOptions options{.modes = {"w4a16+kv8"}, .max_context = 64, .kv_bytes = 8 << 20, .max_step_tokens = kPrompt};
   ExecutorRig cpu(source, options);

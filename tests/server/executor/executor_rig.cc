@@ -26,12 +26,25 @@ std::vector<LogitRow> every_row(int64_t tokens, int64_t vocabulary) {
 
 ExecutorRig::ExecutorRig(const ModelSource& source, const RigOptions& options) {
   const CpuOptions cpu{.threads = options.threads, .isa = options.isa};
+<<<<<<< HEAD
   if (options.device == "remote") {
     device_ = std::make_unique<test::RemoteDevice>(cpu, ledger_);
   } else {
     device_ = test::make_test_device({options.device, options.isa}, options.threads, ledger_);
   }
+=======
+  own_ = options.remote ? std::make_unique<test::RemoteDevice>(cpu, ledger_) : make_cpu_device(cpu, ledger_);
+  device_ = own_.get();
+>>>>>>> device-seam
   HALFTONE_CHECK(device_ != nullptr);
+  load(source, options);
+}
+
+ExecutorRig::ExecutorRig(const ModelSource& source, const RigOptions& options, Device& device) : device_(&device) {
+  load(source, options);
+}
+
+void ExecutorRig::load(const ModelSource& source, const RigOptions& options) {
   LocalExecutorOptions local{.max_context = options.max_context,
                              .kv_bytes = options.kv_bytes,
                              .max_step_tokens = options.max_step_tokens,
@@ -68,7 +81,7 @@ std::vector<PageId> ExecutorRig::take_pages(ModeIndex mode, int64_t tokens) {
   return pages;
 }
 
-StepOutput ExecutorRig::step(ModeIndex mode, std::span<const Piece> pieces) {
+StepOutput ExecutorRig::step(ModeIndex weights, ModeIndex kv, std::span<const Piece> pieces) {
   std::vector<std::vector<LogitRow>> whole(pieces.size());
   std::vector<StepSequence> sequences;
   for (size_t i = 0; i < pieces.size(); ++i) {
@@ -80,7 +93,7 @@ StepOutput ExecutorRig::step(ModeIndex mode, std::span<const Piece> pieces) {
     }
     sequences.push_back({piece.tokens, piece.first_position, piece.pages, rows});
   }
-  const StepInput input{mode, mode, sequences};
+  const StepInput input{weights, kv, sequences};
   HALFTONE_CHECK(executor_->submit(input).ok());
   absl::StatusOr<StepOutput> output = executor_->wait();
   HALFTONE_CHECK(output.ok());

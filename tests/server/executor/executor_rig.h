@@ -36,15 +36,18 @@ class ExecutorRig {
  public:
   // A model that cannot be loaded ends the test, as does a device that is not here.
   ExecutorRig(const ModelSource& source, const RigOptions& options);
+  // On a device of the caller's, which outlives the rig; its options are not looked at.
+  ExecutorRig(const ModelSource& source, const RigOptions& options, Device& device);
 
   LocalExecutor& executor() { return *executor_; }
   Device& device() { return *device_; }
-  Ledger& ledger() { return ledger_; }
+  Ledger& ledger() { return device_->ledger(); }
   ModeIndex mode(const std::string& id) const;
 
   // Pages for so many tokens, those that were taken longest ago first: their old content is of no importance.
   std::vector<PageId> take_pages(ModeIndex mode, int64_t tokens);
-  StepOutput step(ModeIndex mode, std::span<const Piece> pieces);
+  StepOutput step(ModeIndex mode, std::span<const Piece> pieces) { return step(mode, mode, pieces); }
+  StepOutput step(ModeIndex weights, ModeIndex kv, std::span<const Piece> pieces);
   // All rows of a prompt, whole, computed in chunks of at most `chunk` tokens from position `first` on.
   std::vector<RowResult> run(ModeIndex mode, std::span<const int32_t> prompt, std::span<const PageId> pages,
                              int64_t chunk, int64_t first = 0);
@@ -53,8 +56,11 @@ class ExecutorRig {
   std::vector<int32_t> greedy(ModeIndex mode, std::span<const int32_t> prompt, int64_t count);
 
  private:
+  void load(const ModelSource& source, const RigOptions& options);
+
   Ledger ledger_;
-  std::unique_ptr<Device> device_;
+  std::unique_ptr<Device> own_;
+  Device* device_;
   std::unique_ptr<LocalExecutor> executor_;
   int64_t next_page_ = 0;
 };

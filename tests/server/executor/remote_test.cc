@@ -76,28 +76,48 @@ TEST(RemoteExecutor, GivesTheCpusTokensWhateverIsWantedOfARow) {
   EXPECT_GT(remote(there).replays(), 2 * 29) << "decodes are replayed";
 }
 
-// Sequences of two modes are decoded in turns and in changing company: a replay must be of the very same operations.
+// Every mode's weights over every mode's pages, in batches that grow and shrink: a replay must be of the very same
+// operations.
 TEST(RemoteExecutor, ReplaysEachModeAndBatchAsItWasRecorded) {
   const std::vector<std::string> modes = {"bf16", "w8a8", "bf16+kv8"};
-  ExecutorRig here(tiny_source(), {.modes = modes}), there(tiny_source(), {.modes = modes, .device = "remote"});
-  const std::vector<int32_t> tokens = random_tokens(4, 64, 320);
+  constexpr int64_t kSteps = 24, kSequences = 10;  // of each KV format
+  const std::vector<int32_t> tokens = random_tokens(4, kSteps + 30, 320);
   auto decode = [&](ExecutorRig& rig) {
     std::vector<std::vector<PageId>> pages;
-    for (int s = 0; s < 12; ++s) pages.push_back(rig.take_pages(0, 24));
+    for (int64_t s = 0; s < 3 * kSequences; ++s) pages.push_back(rig.take_pages(0, kSteps));
+    std::vector<int64_t> lengths(pages.size());
     std::vector<RowResult> rows;
-    for (int64_t step = 0; step < 24; ++step) {
-      for (ModeIndex mode : {0, 1, 2}) {
+    for (int64_t step = 0; step < kSteps; ++step) {
+      for (ModeIndex kv : {0, 1, 2}) {
         std::vector<Piece> pieces;
-        for (int64_t s = mode; s < 3 + step % 10; s += 3) {
-          const std::span<const int32_t> token = std::span(tokens).subspan(static_cast<size_t>(s + step), 1);
-          pieces.push_back({token, step, pages[static_cast<size_t>(s)], {}, true});
+        for (int64_t i = step % 3 == 2 ? 7 : 0; i < kSequences; ++i) {
+          const size_t s = static_cast<size_t>(kv * kSequences + i);
+          const size_t token = s + static_cast<size_t>(lengths[s]);
+          pieces.push_back({std::span(tokens).subspan(token, 1), lengths[s]++, pages[s], {}, true});
         }
-        for (RowResult& row : rig.step(mode, pieces).rows) rows.push_back(std::move(row));
+        const ModeIndex weights = static_cast<ModeIndex>((kv + step) % 2 == 0 ? kv : (kv + 1) % 3);
+        for (RowResult& row : rig.step(weights, kv, pieces).rows) rows.push_back(std::move(row));
       }
     }
     return rows;
   };
+  ExecutorRig here(tiny_source(), {.modes = modes}), there(tiny_source(), {.modes = modes, .device = "remote"});
   expect_same_rows(decode(here), decode(there), "three modes in turns");
+  // Each KV format meets two weights in two sizes; one of these and its replay were in the warm-up.
+  EXPECT_EQ(remote(there).replays(), 3 * kSteps - 3 * (2 * 2 - 1) + 3);
+}
+
+TEST(RemoteExecutor, ANewOneReplaysNothingOfAnOldOne) {
+  TinyCheckpoint other;
+  other.seed = 2;
+  const ModelSource sources[] = {tiny_source(), tiny_source(other)};
+  const std::vector<int32_t> prompt = random_tokens(6, 20, 320);
+  Ledger ledger;
+  RemoteDevice device({.threads = 1, .isa = ""}, ledger);
+  for (const ModelSource& source : sources) {
+    ExecutorRig here(source, {}), there(source, {}, device);
+    expect_same_rows(here.run(0, prompt, 1), there.run(0, prompt, 1), source.config.name);
+  }
 }
 
 TEST(RemoteExecutor, AStepMayBeAsLongAsThereIsRoom) {

@@ -13,8 +13,10 @@
 namespace halftone {
 namespace {
 
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::Eq;
+using testing::Field;
 using testing::Optional;
 
 // Descending candidates of a whole row, ids 0, 1, ... in the row's order.
@@ -81,6 +83,26 @@ TEST(Draw, IsUniformOverSeedsAndOverPositions) {
     EXPECT_LT(chi, 44.3) << "15 degrees of freedom, one in 10,000";
     EXPECT_NEAR(mean, 0.5, 0.01);
   }
+}
+
+TEST(Edits, AreOneForEachIdAscendingAndAMaskIsAlone) {
+  SamplingParams params{.repetition_penalty = 1.5f, .presence_penalty = 0.5f, .frequency_penalty = 0.25f};
+  params.logit_bias = {{7, 2}, {3, -1}, {100, 1}};  // the last is beyond the vocabulary
+  const std::vector<TokenCount> counts = {{9, true, 0}, {7, false, 3}, {5, true, 1}};
+  const std::vector<int32_t> banned = {5, -1};
+  LogitRow row;
+  row.sampling = &params;
+  row.counts = counts;
+  row.banned = banned;
+  const std::vector<LogitEdit> edits = make_edits(row, 10);
+  auto is = [](int32_t id, float repetition, float subtract, float add) {
+    return AllOf(Field(&LogitEdit::id, id), Field(&LogitEdit::repetition, repetition),
+                 Field(&LogitEdit::subtract, subtract), Field(&LogitEdit::add, add));
+  };
+  EXPECT_THAT(edits, ElementsAre(is(3, 1, 0, -1), is(5, 1, 0, -HUGE_VALF), is(7, 1.5f, 1.25f, 2), is(9, 1.5f, 0, 0)));
+  params.repetition_penalty = 1;
+  params.presence_penalty = params.frequency_penalty = 0;
+  EXPECT_THAT(make_edits(row, 10), ElementsAre(is(3, 1, 0, -1), is(5, 1, 0, -HUGE_VALF), is(7, 1, 0, 2)));
 }
 
 TEST(Choose, IsTheBestAtTemperatureZero) {
