@@ -26,16 +26,12 @@ std::vector<LogitRow> every_row(int64_t tokens, int64_t vocabulary) {
 
 ExecutorRig::ExecutorRig(const ModelSource& source, const RigOptions& options) {
   const CpuOptions cpu{.threads = options.threads, .isa = options.isa};
-<<<<<<< HEAD
   if (options.device == "remote") {
-    device_ = std::make_unique<test::RemoteDevice>(cpu, ledger_);
+    own_ = std::make_unique<test::RemoteDevice>(cpu, ledger_);
   } else {
-    device_ = test::make_test_device({options.device, options.isa}, options.threads, ledger_);
+    own_ = test::make_test_device({options.device, options.isa}, options.threads, ledger_);
   }
-=======
-  own_ = options.remote ? std::make_unique<test::RemoteDevice>(cpu, ledger_) : make_cpu_device(cpu, ledger_);
   device_ = own_.get();
->>>>>>> device-seam
   HALFTONE_CHECK(device_ != nullptr);
   load(source, options);
 }
