@@ -7,8 +7,9 @@
 add_library(halftone_options INTERFACE)
 target_compile_features(halftone_options INTERFACE cxx_std_20)
 target_include_directories(halftone_options INTERFACE ${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR}/generated)
-target_compile_options(halftone_options INTERFACE -Wall -Wextra -Werror -ffp-contract=off -fno-math-errno
-  $<$<CXX_COMPILER_ID:Clang>:-Wthread-safety>)
+target_compile_options(halftone_options INTERFACE
+  $<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Werror;-ffp-contract=off;-fno-math-errno>
+  $<$<COMPILE_LANG_AND_ID:CXX,Clang>:-Wthread-safety>)
 
 # Files named for an instruction set get its flags, and only they.
 function(halftone_instruction_sets)

@@ -64,7 +64,9 @@ HALFTONE_DEVICE void score_split(const DeviceAttention& call, const DeviceKv& kv
           if (head + h < work.group) dots[h] = fma(shared.q[(head + h) * kv.head_dim + d], key, dots[h]);
         }
       }
-      for (int h = 0; h < kHeadsAtOnce && head + h < work.group; ++h) {
+      HALFTONE_UNROLL
+      for (int h = 0; h < kHeadsAtOnce; ++h) {
+        if (head + h >= work.group) continue;
         shared.weights[(head + h) * kAttentionSplit + t % kAttentionSplit] = dots[h] * call.scale;
       }
     }
@@ -120,38 +122,42 @@ HALFTONE_DEVICE int64_t partial_at(const DeviceAttention& call, int row, int hea
 template <typename Pages>
 HALFTONE_DEVICE void take_split(const DeviceAttention& call, const DeviceKv& kv, const DeviceBatch& batch,
                                 const Work& work, int first, int end, bool is_first, const Shared& shared) {
+  auto partial = [&](int head) {
+    return call.partials + partial_at(call, work.row, work.first_head + head, first / kAttentionSplit, kv.head_dim);
+  };
   for (int head = 0; head < work.group; head += kHeadsAtOnce) {
-    const int heads = work.group - head < kHeadsAtOnce ? work.group - head : kHeadsAtOnce;
-    float max[kHeadsAtOnce] = {}, sum[kHeadsAtOnce] = {};
-    for (int h = 0; h < heads; ++h) {
+    float max[kHeadsAtOnce], sum[kHeadsAtOnce];
+    HALFTONE_UNROLL
+    for (int h = 0; h < kHeadsAtOnce; ++h) {
+      if (head + h >= work.group) continue;
       weigh_split(first, end, shared.weights + (head + h) * kAttentionSplit, shared.scratch, &max[h], &sum[h]);
     }
     for (int d = static_cast<int>(threadIdx.x); d < kv.head_dim; d += kThreads) {
       float out[kHeadsAtOnce] = {};
       add_values<Pages>(kv, batch, work, first, end, head, d, shared, out);
-      for (int h = 0; h < heads; ++h) {
-        if (call.partials != nullptr) {
-          const int64_t at =
-              partial_at(call, work.row, work.first_head + head + h, first / kAttentionSplit, kv.head_dim);
-          call.partials[at + 2 + d] = out[h];
-          continue;
-        }
+      HALFTONE_UNROLL
+      for (int h = 0; h < kHeadsAtOnce; ++h) {
+        if (head + h >= work.group) continue;
         float& all = shared.out[(head + h) * kv.head_dim + d];
-        all = is_first ? out[h] : merged(all, shared.max[head + h], out[h], max[h]);
+        if (call.partials != nullptr) {
+          partial(head + h)[2 + d] = out[h];
+        } else {
+          all = is_first ? out[h] : merged(all, shared.max[head + h], out[h], max[h]);
+        }
       }
     }
     block_barrier();
     if (threadIdx.x == 0) {
-      for (int h = 0; h < heads; ++h) {
-        if (call.partials != nullptr) {
-          const int64_t at =
-              partial_at(call, work.row, work.first_head + head + h, first / kAttentionSplit, kv.head_dim);
-          call.partials[at] = max[h], call.partials[at + 1] = sum[h];
-          continue;
-        }
+      HALFTONE_UNROLL
+      for (int h = 0; h < kHeadsAtOnce; ++h) {
+        if (head + h >= work.group) continue;
         float &all_max = shared.max[head + h], &all_sum = shared.sum[head + h];
-        all_sum = is_first ? sum[h] : merged(all_sum, all_max, sum[h], max[h]);
-        all_max = is_first ? max[h] : Max::of(all_max, max[h]);
+        if (call.partials != nullptr) {
+          partial(head + h)[0] = max[h], partial(head + h)[1] = sum[h];
+        } else {
+          all_sum = is_first ? sum[h] : merged(all_sum, all_max, sum[h], max[h]);
+          all_max = is_first ? max[h] : Max::of(all_max, max[h]);
+        }
       }
     }
     block_barrier();
