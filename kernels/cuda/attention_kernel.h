@@ -20,6 +20,11 @@ struct Work {
   int first_head;
 };
 
+// Some positions of one split.
+struct Positions {
+  int first, end;
+};
+
 // Shared memory of a block, in floats.
 struct Shared {
   float* scratch;  // [warps]
@@ -31,7 +36,8 @@ struct Shared {
 };
 
 inline size_t shared_floats(int group, int head_dim) {
-  return static_cast<size_t>(kThreads / kWarp + group * (2 * head_dim + kAttentionSplit + 2));
+  const size_t each = 2 * static_cast<size_t>(head_dim) + kAttentionSplit + 2;
+  return kThreads / kWarp + static_cast<size_t>(group) * each;
 }
 
 HALFTONE_DEVICE Shared shared_of(int group, int head_dim) {
@@ -45,11 +51,11 @@ HALFTONE_DEVICE Shared shared_of(int group, int head_dim) {
   return s;
 }
 
-// Scores of positions [first, end) of one split into shared.weights.
+// Scores of the positions into shared.weights.
 template <typename Pages>
 HALFTONE_DEVICE void score_split(const DeviceAttention& call, const DeviceKv& kv, const DeviceBatch& batch,
-                                 const Work& work, int first, int end, const Shared& shared) {
-  for (int t = first + static_cast<int>(threadIdx.x); t < end; t += kThreads) {
+                                 const Work& work, Positions seen, const Shared& shared) {
+  for (int t = seen.first + static_cast<int>(threadIdx.x); t < seen.end; t += kThreads) {
     const std::byte* page = page_of(kv, batch, work.row, t);
     const int slot = t % kv.page_tokens;
     const auto* keys =
@@ -75,13 +81,13 @@ HALFTONE_DEVICE void score_split(const DeviceAttention& call, const DeviceKv& kv
 }
 
 // Turns one head's scores into weights; their largest and their sum for every thread.
-HALFTONE_DEVICE void weigh_split(int first, int end, float* weights, float* scratch, float* max, float* sum) {
+HALFTONE_DEVICE void weigh_split(Positions seen, float* weights, float* scratch, float* max, float* sum) {
   float largest = -HUGE_VALF, all = 0;
-  for (int t = first + static_cast<int>(threadIdx.x); t < end; t += kThreads) {
+  for (int t = seen.first + static_cast<int>(threadIdx.x); t < seen.end; t += kThreads) {
     largest = Max::of(largest, weights[t % kAttentionSplit]);
   }
   *max = reduce_block<Max>(largest, scratch);
-  for (int t = first + static_cast<int>(threadIdx.x); t < end; t += kThreads) {
+  for (int t = seen.first + static_cast<int>(threadIdx.x); t < seen.end; t += kThreads) {
     float& weight = weights[t % kAttentionSplit];
     weight = exp_f32(weight - *max);
     all = all + weight;
@@ -91,9 +97,9 @@ HALFTONE_DEVICE void weigh_split(int first, int end, float* weights, float* scra
 
 // out[h] = weighted values of dimension d, for some heads at once.
 template <typename Pages>
-HALFTONE_DEVICE void add_values(const DeviceKv& kv, const DeviceBatch& batch, const Work& work, int first, int end,
+HALFTONE_DEVICE void add_values(const DeviceKv& kv, const DeviceBatch& batch, const Work& work, Positions seen,
                                 int head, int d, const Shared& shared, float* out) {
-  for (int t = first; t < end; ++t) {
+  for (int t = seen.first; t < seen.end; ++t) {
     const std::byte* page = page_of(kv, batch, work.row, t);
     const int slot = t % kv.page_tokens;
     const auto* values =
@@ -121,20 +127,21 @@ HALFTONE_DEVICE int64_t partial_at(const DeviceAttention& call, int row, int hea
 // Puts a split's result where it belongs: among the partials, or into what this block has merged.
 template <typename Pages>
 HALFTONE_DEVICE void take_split(const DeviceAttention& call, const DeviceKv& kv, const DeviceBatch& batch,
-                                const Work& work, int first, int end, bool is_first, const Shared& shared) {
+                                const Work& work, Positions seen, bool is_first, const Shared& shared) {
   auto partial = [&](int head) {
-    return call.partials + partial_at(call, work.row, work.first_head + head, first / kAttentionSplit, kv.head_dim);
+    return call.partials +
+           partial_at(call, work.row, work.first_head + head, seen.first / kAttentionSplit, kv.head_dim);
   };
   for (int head = 0; head < work.group; head += kHeadsAtOnce) {
     float max[kHeadsAtOnce], sum[kHeadsAtOnce];
     HALFTONE_UNROLL
     for (int h = 0; h < kHeadsAtOnce; ++h) {
       if (head + h >= work.group) continue;
-      weigh_split(first, end, shared.weights + (head + h) * kAttentionSplit, shared.scratch, &max[h], &sum[h]);
+      weigh_split(seen, shared.weights + (head + h) * kAttentionSplit, shared.scratch, &max[h], &sum[h]);
     }
     for (int d = static_cast<int>(threadIdx.x); d < kv.head_dim; d += kThreads) {
       float out[kHeadsAtOnce] = {};
-      add_values<Pages>(kv, batch, work, first, end, head, d, shared, out);
+      add_values<Pages>(kv, batch, work, seen, head, d, shared, out);
       HALFTONE_UNROLL
       for (int h = 0; h < kHeadsAtOnce; ++h) {
         if (head + h >= work.group) continue;
@@ -184,12 +191,12 @@ HALFTONE_KERNEL void HALFTONE_LAUNCH_BOUNDS(kThreads, 4)
   const int first_split = call.partials != nullptr ? static_cast<int>(blockIdx.z) : visible / kAttentionSplit;
   const int end_split = call.partials != nullptr ? first_split + 1 : work.position / kAttentionSplit + 1;
   for (int split = first_split; split < end_split; ++split) {
-    const int first = split * kAttentionSplit < visible ? visible : split * kAttentionSplit;
-    int end = (split + 1) * kAttentionSplit;
-    if (end > work.position + 1) end = work.position + 1;
-    if (first >= end) return;  // only where splits are shared: this one is not seen
-    score_split<Pages>(call, kv, batch, work, first, end, shared);
-    take_split<Pages>(call, kv, batch, work, first, end, split == first_split, shared);
+    Positions seen{split * kAttentionSplit, (split + 1) * kAttentionSplit};
+    if (seen.first < visible) seen.first = visible;
+    if (seen.end > work.position + 1) seen.end = work.position + 1;
+    if (seen.first >= seen.end) return;  // only where splits are shared: this one is not seen
+    score_split<Pages>(call, kv, batch, work, seen, shared);
+    take_split<Pages>(call, kv, batch, work, seen, split == first_split, shared);
   }
   if (call.partials != nullptr) return;
   uint16_t* y = call.y + row * call.y_stride + work.first_head * kv.head_dim;

@@ -48,6 +48,7 @@ HALFTONE_DEVICE T* dynamic_shared() {
 #define blockIdx (::halftone::cuda_host::machine::here->block)
 #define blockDim (::halftone::cuda_host::machine::here->block_size)
 #define gridDim (::halftone::cuda_host::machine::here->grid_size)
+// NOLINTNEXTLINE(bugprone-reserved-identifier): the name is the language's own.
 #define __syncthreads() (::halftone::cuda_host::machine::block_barrier(::halftone::cuda_host::Place::here()))
 
 namespace halftone::cuda_host {

@@ -24,6 +24,7 @@ struct LaunchShape {
 template <typename... Parameters, typename... Arguments>
 cudaError_t launch(void (*kernel)(Parameters...), const LaunchShape& shape, Arguments&&... arguments) {
   static_assert((std::is_trivially_copyable_v<Parameters> && ...), "parameters are copied to the device as bytes");
+  // NOLINTNEXTLINE(bugprone-sizeof-expression): pointers are parameters, too.
   static_assert((sizeof(Parameters) + ... + 0) <= 4096, "a kernel takes 4 KiB of parameters");
 #ifdef __CUDACC__
   constexpr size_t kSharedBytesWithoutAsking = 48 * 1024;
