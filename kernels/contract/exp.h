@@ -33,7 +33,7 @@ struct ExpConstants {
 };
 
 template <typename Ops>
-inline typename Ops::F exp_ordered(typename Ops::F x) {
+constexpr typename Ops::F exp_ordered(typename Ops::F x) {
   using C = ExpConstants;
   using F = typename Ops::F;
   const F one = Ops::broadcast(1.0f);
@@ -57,25 +57,28 @@ inline typename Ops::F exp_ordered(typename Ops::F x) {
 
 // x / (1 + e^-x).
 template <typename Ops>
-inline typename Ops::F silu_ordered(typename Ops::F x) {
+constexpr typename Ops::F silu_ordered(typename Ops::F x) {
   const typename Ops::F minus_x = Ops::sub(Ops::broadcast(0.0f), x);
   return Ops::div(x, Ops::add(Ops::broadcast(1.0f), exp_ordered<Ops>(minus_x)));
 }
 
-// One lane.
-struct ExpOps {
-  using F = float;
-  static F broadcast(float value) { return value; }
-  static F add(F a, F b) { return a + b; }
-  static F sub(F a, F b) { return a - b; }
-  static F mul(F a, F b) { return a * b; }
-  static F div(F a, F b) { return a / b; }
-  static F fma(F a, F b, F c) { return std::fma(a, b, c); }
-  static F shift_exponent(F p, F s) {
-    return std::bit_cast<float>(std::bit_cast<uint32_t>(p) + (std::bit_cast<uint32_t>(s) << 23));
+// One lane. constexpr is for nvcc, which then compiles it for a GPU, too; as members of a template they need not be
+// constant to a compiler whose std::fma is not.
+template <typename Float>
+struct OneLane {
+  using F = Float;
+  static constexpr F broadcast(F value) { return value; }
+  static constexpr F add(F a, F b) { return a + b; }
+  static constexpr F sub(F a, F b) { return a - b; }
+  static constexpr F mul(F a, F b) { return a * b; }
+  static constexpr F div(F a, F b) { return a / b; }
+  static constexpr F fma(F a, F b, F c) { return std::fma(a, b, c); }
+  static constexpr F shift_exponent(F p, F s) {
+    return std::bit_cast<F>(std::bit_cast<uint32_t>(p) + (std::bit_cast<uint32_t>(s) << 23));
   }
-  static F select_less_equal(F a, F b, F yes, F no) { return a <= b ? yes : no; }
+  static constexpr F select_less_equal(F a, F b, F yes, F no) { return a <= b ? yes : no; }
 };
+using ExpOps = OneLane<float>;
 
 inline float exp_ordered(float x) { return exp_ordered<ExpOps>(x); }
 inline float silu_ordered(float x) { return silu_ordered<ExpOps>(x); }

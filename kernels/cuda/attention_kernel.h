@@ -5,9 +5,9 @@
 // read once for each four query heads of a KV head and each token.
 #pragma once
 
+#include "kernels/contract/exp.h"
 #include "kernels/cuda/attention.h"
 #include "kernels/cuda/block.h"
-#include "kernels/cuda/exp.h"
 #include "kernels/cuda/primitives/numbers.h"
 
 namespace halftone::HALFTONE_CUDA_NAMESPACE::attention {
@@ -89,7 +89,7 @@ HALFTONE_DEVICE void weigh_split(Positions seen, float* weights, float* scratch,
   *max = reduce_block<Max>(largest, scratch);
   for (int t = seen.first + static_cast<int>(threadIdx.x); t < seen.end; t += kThreads) {
     float& weight = weights[t % kAttentionSplit];
-    weight = exp_f32(weight - *max);
+    weight = exp_ordered<ExpOps>(weight - *max);
     all = all + weight;
   }
   *sum = reduce_block<Sum>(all, scratch);
@@ -117,7 +117,7 @@ HALFTONE_DEVICE void add_values(const DeviceKv& kv, const DeviceBatch& batch, co
 // One more split for what was merged so far.
 HALFTONE_DEVICE float merged(float all, float max, float split, float split_max) {
   const float most = Max::of(max, split_max);
-  return fma(split, exp_f32(split_max - most), all * exp_f32(max - most));
+  return fma(split, exp_ordered<ExpOps>(split_max - most), all * exp_ordered<ExpOps>(max - most));
 }
 
 HALFTONE_DEVICE int64_t partial_at(const DeviceAttention& call, int row, int head, int split, int head_dim) {

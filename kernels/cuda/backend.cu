@@ -1,5 +1,6 @@
 #include "kernels/cuda/backend.h"
 
+#include <algorithm>
 #include <mutex>
 #include <vector>
 
@@ -139,7 +140,7 @@ class Backend final : public Device {
     stream_.check(format.attention(attention, device_kv(call.kv), batch_.device(), stream_.get()), "attention");
   }
   void gather_rows(const Tensor& from, std::span<const int64_t> rows, const Tensor& to) override {
-    HALFTONE_CHECK(rows.size() <= kMostGathered);
+    HALFTONE_CHECK(std::ssize(rows) <= kGatherRows);
     GatheredRows gathered;
     for (int64_t row : rows) gathered.row[gathered.count++] = static_cast<int32_t>(row);
     if (gathered.count == 0) return;

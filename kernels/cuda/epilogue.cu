@@ -1,6 +1,6 @@
 #include "kernels/cuda/epilogue.h"
 
-#include "kernels/cuda/exp.h"
+#include "kernels/contract/exp.h"
 #include "kernels/cuda/primitives/numbers.h"
 
 namespace halftone::HALFTONE_CUDA_NAMESPACE {
@@ -34,7 +34,7 @@ HALFTONE_KERNEL void HALFTONE_LAUNCH_BOUNDS(kThreads, 4) epilogue_kernel(Epilogu
   const int64_t token = blockIdx.y, at = token * call.rows + row;
   float value = add_up(call.product, call, at);
   if (call.bias != nullptr) value = value + call.bias[row];
-  if (call.up != nullptr) value = silu(value) * add_up(call.up, call, at);
+  if (call.up != nullptr) value = silu_ordered<ExpOps>(value) * add_up(call.up, call, at);
   auto* y = static_cast<typename Y::Stored*>(call.y) + token * call.y_stride + row;
   if (call.add_to_y) value = Y::load(*y) + value;
   *y = Y::store(value);

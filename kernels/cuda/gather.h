@@ -1,18 +1,15 @@
 // Rows of activations picked out, on CUDA.
 #pragma once
 
-#include <cstdint>
-
+#include "kernels/contract/device.h"
 #include "kernels/cuda/launch.h"
 
 namespace halftone::HALFTONE_CUDA_NAMESPACE {
 
-constexpr int kMostGathered = 64;
-
 // The rows travel as an argument of the kernel: there is nothing to upload.
 struct GatheredRows {
   int32_t count = 0;
-  int32_t row[kMostGathered] = {};
+  int32_t row[kGatherRows] = {};
 };
 
 // to[i] = from[rows.row[i]]; strides in values of bf16.

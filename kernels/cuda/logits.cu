@@ -3,8 +3,8 @@
 // selection), one more collects them, a bitonic network sorts them. Bound: a dozen readings of the row from L2.
 #include "kernels/cuda/logits.h"
 
+#include "kernels/contract/exp.h"
 #include "kernels/cuda/block.h"
-#include "kernels/cuda/exp.h"
 #include "kernels/cuda/primitives/atomic.h"
 #include "kernels/cuda/primitives/numbers.h"
 
@@ -137,7 +137,7 @@ HALFTONE_DEVICE void sum_row(const RowRequest& row, float scale, Shared* shared,
   }
   largest = reduce_block<Max>(largest, shared->scratch);
   for (int id = static_cast<int>(threadIdx.x); id < row.vocabulary; id += kThreads) {
-    all = all + exp_f32(row.logits[id] * scale - largest);
+    all = all + exp_ordered<ExpOps>(row.logits[id] * scale - largest);
   }
   all = reduce_block<Sum>(nan ? NAN : all, shared->scratch);
   if (threadIdx.x == 0) *max = largest, *sum = all;

@@ -25,6 +25,8 @@ struct DeviceMatrix {
   int32_t rows = 0, cols = 0, group = 0;
   int32_t tiles = 0;
   AffineGrid::Offset offset = AffineGrid::Offset::kSymmetric;
+
+  int row_blocks() const { return (rows + kBlockRows - 1) / kBlockRows; }
 };
 
 // Activations as every product reads them (prepare.h), in device memory.

@@ -78,7 +78,7 @@ HALFTONE_KERNEL void HALFTONE_LAUNCH_BOUNDS(kBlockRows, 8) simt_product(Product 
 
 template <typename Format>
 cudaError_t multiply_simt(const Product& p, cudaStream_t stream) {
-  const unsigned blocks = static_cast<unsigned>((p.weights.rows + kBlockRows - 1) / kBlockRows);
+  const unsigned blocks = static_cast<unsigned>(p.weights.row_blocks());
   const unsigned tokens = static_cast<unsigned>((p.x.tokens + kSimtTokens - 1) / kSimtTokens);
   const LaunchShape shape{dim3(blocks, tokens), dim3(kBlockRows), kSimtTokens * kTileInputs * sizeof(float), stream};
   return launch(simt_product<Format>, shape, p);

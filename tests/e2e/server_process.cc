@@ -39,7 +39,7 @@ MetricsPage ServerProcess::page() const { return read_metrics_page(ask(metrics_p
 
 std::string program(const std::string& name) { return absl::StrCat(HALFTONE_BINARY_DIR, "/bin/", name); }
 
-bool sanitized() { return std::string(HALFTONE_SANITIZED) != ""; }
+bool sanitized() { return HALFTONE_SANITIZED; }
 
 bool eventually(std::chrono::milliseconds time, const std::function<bool()>& condition) {
   const auto end = std::chrono::steady_clock::now() + time;

@@ -4,7 +4,6 @@
 #include <ostream>
 
 #include "kernels/cpu/cpu_device.h"
-#include "kernels/cuda_host/cuda_host_device.h"
 #include "tests/kernels/has_avx2.h"
 #include "tests/kernels/simde_body.h"
 
@@ -22,14 +21,9 @@ const std::vector<TestDevice>& all_test_devices() {
   return kDevices;
 }
 
-const std::vector<TestDevice>& all_cuda_devices() {
-  static const std::vector<TestDevice> kDevices = {{"cuda:host", ""}, {"cuda:0", ""}};
-  return kDevices;
-}
-
 std::unique_ptr<Device> make_test_device(const TestDevice& device, int threads, Ledger& ledger) {
   if (device.isa == "avx512vnni_simde") return has_avx2() ? make_cpu_device(threads, simde_body(), ledger) : nullptr;
-  if (device.name == "cuda:host") return make_cuda_host_device(ledger);
+  if (device.make != nullptr) return device.make(ledger);
   return device.name == "cpu" ? make_cpu_device({.threads = threads, .isa = device.isa}, ledger) : nullptr;
 }
 

@@ -16,14 +16,13 @@ struct TestDevice {
   std::string name;  // "cpu"
   std::string isa;  // "avx2"; empty where a device has no choice. "avx512vnni_simde": those kernels, whose instructions
                     // a library spells out (simde_body.h), so that they are tested where the processor lacks them
+  std::unique_ptr<Device> (*make)(Ledger& ledger) = nullptr;  // null: one of the CPU's
 };
 
 // "cpu:avx2".
 std::string full_name(const TestDevice& device);
 void PrintTo(const TestDevice& device, std::ostream* out);
 const std::vector<TestDevice>& all_test_devices();
-// Those of the CUDA backend: bf16 activations, *bounded*. "cuda:host" runs its kernels on this processor.
-const std::vector<TestDevice>& all_cuda_devices();
 // Null: it is not on this machine.
 std::unique_ptr<Device> make_test_device(const TestDevice& device, int threads, Ledger& ledger);
 // Whether a device that is absent fails the test: HALFTONE_REQUIRE names it, or its kind.
@@ -55,8 +54,8 @@ class Worker {
 template <typename Param>
 class OnEachDevice : public testing::TestWithParam<Param> {
  protected:
-  void start(const TestDevice& device) {
-    worker = std::make_unique<Worker>(device, 2);
+  void start(const TestDevice& device, const Worker::Sizes& sizes = {}) {
+    worker = std::make_unique<Worker>(device, 2, sizes);
     if (worker->get() != nullptr) return;
     if (is_required(device)) FAIL() << full_name(device) << " is required and not here";
     GTEST_SKIP() << full_name(device) << " is not on this machine";

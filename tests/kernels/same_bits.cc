@@ -43,6 +43,15 @@ testing::AssertionResult within_bounds(std::span<const float> got, std::span<con
                                      << " +- " << exact[worst].bound;
 }
 
+void expect_same_candidates(const std::vector<LogitCandidate>& got, const std::vector<LogitCandidate>& expected) {
+  ASSERT_EQ(got.size(), expected.size());
+  for (size_t i = 0; i < got.size(); ++i) {
+    EXPECT_EQ(got[i].id, expected[i].id) << "candidate " << i;
+    EXPECT_EQ(got[i].logit, expected[i].logit) << "candidate " << i;
+    EXPECT_EQ(got[i].raw, expected[i].raw) << "candidate " << i;
+  }
+}
+
 std::vector<float> normal_floats(std::mt19937& random, int64_t count, float scale) {
   std::normal_distribution<float> normal;
   std::vector<float> values(static_cast<size_t>(count));

@@ -8,7 +8,7 @@
 #include <span>
 #include <vector>
 
-#include "kernels/contract/tensor.h"
+#include "kernels/contract/device.h"
 #include "kernels/reference/exact.h"
 
 namespace halftone::test {
@@ -17,6 +17,8 @@ namespace halftone::test {
 testing::AssertionResult same_bits(std::span<const float> got, std::span<const float> expected);
 // Success, or the value that is farthest beyond its bound.
 testing::AssertionResult within_bounds(std::span<const float> got, std::span<const reference::Bounded> exact);
+
+void expect_same_candidates(const std::vector<LogitCandidate>& got, const std::vector<LogitCandidate>& expected);
 
 std::vector<float> normal_floats(std::mt19937& random, int64_t count, float scale = 1);
 

@@ -218,14 +218,10 @@ cudaError_t launch_product(const Product& p, const w4::Plan& plan, cudaStream_t 
   return segment == 32 ? with(std::integral_constant<int, 32>()) : with(std::integral_constant<int, 16>());
 }
 
-int row_blocks_of(const DeviceMatrix& m) { return (m.rows + kBlockRows - 1) / kBlockRows; }
-
-int split_count(const DeviceMatrix& m, int processors) {
-  return w4::plan_splits(row_blocks_of(m), m.tiles, processors);
-}
+int split_count(const DeviceMatrix& m, int processors) { return w4::plan_splits(m.row_blocks(), m.tiles, processors); }
 
 cudaError_t multiply(const Product& p, cudaStream_t stream) {
-  const w4::Plan plan = w4::plan_product(row_blocks_of(p.weights), p.x.tokens, p.splits);
+  const w4::Plan plan = w4::plan_product(p.weights.row_blocks(), p.x.tokens, p.splits);
   if (plan.columns == 1) return launch_product<1>(p, plan, stream);
   if (plan.columns == 2) return launch_product<2>(p, plan, stream);
   return plan.columns == 4 ? launch_product<4>(p, plan, stream) : launch_product<8>(p, plan, stream);

@@ -78,15 +78,17 @@ class CudaLinearTest : public OnCuda {
  protected:
   void SetUp() override {
     cuda_host::configure(GetParam().settings);
-    worker =
-        std::make_unique<Worker>(GetParam().device, 1, Worker::Sizes{.max_tokens = kMostTokens, .max_cols = kMostCols});
-    if (worker->get() == nullptr) start(GetParam().device);  // says so
+    start(GetParam().device, {.max_tokens = kMostTokens, .max_cols = kMostCols});
     cpu_ = make_cpu_device({.threads = 1, .isa = ""}, ledger_);
   }
 
   std::vector<LinearCase> cases(const WeightFormat& format, int group) {
     std::vector<LinearCase> made;
-    for (Shape shape : kShapes) {
+    // All shapes in one order of fibers, half of them in each of the others.
+    const uint64_t seed = GetParam().settings.seed;
+    for (size_t i = 0; i < std::size(kShapes); ++i) {
+      if (seed != 0 && (i + seed) % 2 != 0) continue;
+      const Shape shape = kShapes[i];
       auto pack = [&] { return PackedCase::random(*cpu_, format, shape.rows, shape.cols, random_, group); };
       std::optional<PackedCase> weights = pack(), up = pack();
       if (weights && up) made.emplace_back(**worker, std::move(*weights), std::move(*up), random_);

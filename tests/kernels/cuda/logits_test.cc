@@ -34,17 +34,8 @@ class CudaLogitsTest : public OnCuda {
     if (row.target >= 0) {
       EXPECT_EQ((*worker)->rank(on_device.data(), row.vocabulary, row.target), expected.target_rank);
     }
-    expect_same(row.raw, expected.raw);
-    expect_same(row.edited, expected.edited);
-  }
-
-  static void expect_same(const std::vector<LogitCandidate>& got, const std::vector<LogitCandidate>& expected) {
-    ASSERT_EQ(got.size(), expected.size());
-    for (size_t i = 0; i < got.size(); ++i) {
-      EXPECT_EQ(got[i].id, expected[i].id) << "candidate " << i;
-      EXPECT_EQ(got[i].logit, expected[i].logit) << "candidate " << i;
-      EXPECT_EQ(got[i].raw, expected[i].raw) << "candidate " << i;
-    }
+    expect_same_candidates(row.raw, expected.raw);
+    expect_same_candidates(row.edited, expected.edited);
   }
 };
 

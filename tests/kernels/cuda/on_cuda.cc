@@ -2,13 +2,14 @@
 
 #include <algorithm>
 
+#include "kernels/contract/host_matrix.h"
 #include "kernels/contract/numbers.h"
 
 namespace halftone::test {
 namespace {
 
 constexpr uint16_t kGap = 0x1234;
-constexpr uint64_t kOrders = HALFTONE_SANITIZED ? 3 : 8;
+constexpr uint64_t kOrders = HALFTONE_SANITIZED ? 3 : 8;  // a sanitizer takes ten times as long
 
 }  // namespace
 
@@ -59,24 +60,20 @@ MatrixOnDevice::MatrixOnDevice(Device& device, const PackedMatrix& packed) {
   codes_ = device.allocate(bytes.codes, {"test", MemoryCategory::kWeights});
   scales_ = device.allocate(bytes.scales, {"test", MemoryCategory::kWeightScales});
   matrix_ = {&format, packed.shape, codes_.data(), scales_.data()};
-  const int64_t rows = packed.shape.rows;
+  const int64_t rows = packed.shape.rows, cols = packed.shape.cols;
   for (int64_t first = 0; first < rows; first += kPackRows) {
-    // 64 rows of a packed matrix are packed as such: its blocks of 16 rows do not depend on those before them.
-    PackedShape shape = packed.shape;
-    shape.rows = std::min(kPackRows, rows - first);
-    const PackedBytes size = format.bytes(shape);
-    std::vector<std::byte> codes(size.codes), scales(size.scales);
-    const PackedMatrix piece{&format, shape, codes.data(), scales.data()};
+    const HostMatrix piece(format, packed.shape, std::min(kPackRows, rows - first));
+    const int64_t count = piece.matrix().shape.rows;
     if (format.export_rows != nullptr) {
       AffineGroupsBuffer groups;
-      format.export_rows(packed, first, shape.rows, &groups);
-      EXPECT_TRUE(format.import_rows(piece, 0, groups.view));
+      format.export_rows(packed, first, count, &groups);
+      EXPECT_TRUE(format.import_rows(piece.matrix(), 0, groups.view));
     } else {
-      std::vector<float> values(static_cast<size_t>(shape.rows * shape.cols));
-      format.unpack_rows(packed, first, shape.rows, values.data());
-      format.pack_rows(piece, 0, shape.rows, values.data());
+      std::vector<float> values(static_cast<size_t>(count * cols));
+      format.unpack_rows(packed, first, count, values.data());
+      format.pack_rows(piece.matrix(), 0, count, values.data());
     }
-    device.store_rows(matrix_, first, piece);
+    device.store_rows(matrix_, first, piece.matrix());
   }
 }
 

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "kernels/cuda_host/cuda_host.h"
-#include "tests/kernels/devices.h"
+#include "tests/kernels/cuda/cuda_devices.h"
 #include "tests/kernels/packed_case.h"
 
 namespace halftone::test {

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/cuda_host/cuda_host_device.h"
 #include "kernels/reference/exact.h"
-#include "tests/kernels/devices.h"
 #include "tests/server/executor/executor_rig.h"
 #include "tests/server/model/memory_source.h"
 
@@ -85,7 +85,7 @@ TEST(CudaExecutor, ATokenDoesNotDependOnItsCompany) {
 
 TEST(CudaExecutor, RefusesWhatItHasNoKernelFor) {
   Ledger ledger;
-  const std::unique_ptr<Device> device = test::make_test_device({"cuda:host", ""}, 1, ledger);
+  const std::unique_ptr<Device> device = make_cuda_host_device(ledger);
   for (const char* mode : {"f32", "w4a8"}) {
     const absl::Status status =
         LocalExecutor::create(tiny_source(), *device, {.modes = *parse_modes(mode), .kv_bytes = 1 << 20}).status();

@@ -6,7 +6,7 @@
 #include <bit>
 
 #include "kernels/contract/check.h"
-#include "tests/kernels/devices.h"
+#include "tests/kernels/cuda/cuda_devices.h"
 #include "tests/kernels/remote_device.h"
 
 namespace halftone {
@@ -29,7 +29,11 @@ ExecutorRig::ExecutorRig(const ModelSource& source, const RigOptions& options) {
   if (options.device == "remote") {
     own_ = std::make_unique<test::RemoteDevice>(cpu, ledger_);
   } else {
-    own_ = test::make_test_device({options.device, options.isa}, options.threads, ledger_);
+    test::TestDevice device{options.device, options.isa};
+    for (const test::TestDevice& cuda : test::all_cuda_devices()) {
+      if (cuda.name == options.device) device = cuda;
+    }
+    own_ = test::make_test_device(device, options.threads, ledger_);
   }
   device_ = own_.get();
   HALFTONE_CHECK(device_ != nullptr);
