@@ -65,10 +65,7 @@ void bench_attention(Device& device, const KvFormat& format, const AttentionShap
   call.heads = shape.heads;
   call.scale = 0.125f;
   call.kv = {&layout, arena.data(), 0};
-  const Timing timing = time_calls(budget, [&](int64_t) {
-    device.attention(call);
-    device.take_clamped();  // waits
-  });
+  const double seconds = time_calls(device, budget, report.size(), [&](int64_t) { device.attention(call); });
   // Two products of 2 flops for each value of K and V that a query head sees.
   const double seen =
       static_cast<double>(rows) * (static_cast<double>(shape.context) + static_cast<double>(shape.tokens + 1) / 2);
@@ -77,7 +74,7 @@ void bench_attention(Device& device, const KvFormat& format, const AttentionShap
                   std::to_string(shape.heads) + "/" + std::to_string(shape.kv_heads) + " of " +
                   std::to_string(shape.head_dim),
               rows,
-              timing.median,
+              seconds,
               {static_cast<double>(arena_bytes), {4 * seen * static_cast<double>(width)}}});
 }
 

@@ -1,8 +1,10 @@
 // op_bench: how fast the operations of a device are, against what the machine can do at best, measured in the same run.
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "bench/attention_bench.h"
 #include "bench/linear_bench.h"
@@ -14,11 +16,12 @@ namespace halftone::bench {
 namespace {
 
 constexpr const char* kUsage =
-    "op_bench [--device NAME] [--isa NAME] [--threads N] [--seconds S] [--only WORD] [--json FILE]\n"
+    "op_bench [--device NAME] [--isa NAME] [--threads N] [--seconds S] [--shapes NAME]\n         [--only WORD] [--json FILE]\n"
     "  --device   cpu or cuda:N; cpu\n"
     "  --isa      of the CPU (avx512vnni, avx2, emulated); the best that runs here\n"
     "  --threads  of the CPU; 0: one for each processor\n"
     "  --seconds  for each row of the table; 0.1\n"
+    "  --shapes   of which model: default, 1b, 8b\n"
     "  --only     rows whose operation is this: a weight or KV format\n"
     "  --json     write the rows to a file as well\n";
 
@@ -26,13 +29,37 @@ struct Options {
   std::string device = "cpu";
   CpuOptions cpu;
   Budget budget;
-  std::string only, json;
+  std::string shapes = "default", only, json;
 };
 
-// The default model's matrices, and the largest of one with 1.1 billion weights.
-constexpr LinearShape kLinearShapes[] = {{576, 576}, {1536, 576}, {576, 1536}, {49152, 576}, {5632, 2048}};
-constexpr AttentionShape kAttentionShapes[] = {
-    {9, 3, 64, 1, 1, 512}, {9, 3, 64, 16, 1, 512}, {9, 3, 64, 1, 128, 384}, {32, 4, 64, 8, 1, 1024}};
+// What one layer of a model does, and its head.
+struct ModelShapes {
+  std::string_view name;
+  std::vector<LinearShape> linear;
+  std::vector<AttentionShape> attention;
+};
+const std::vector<ModelShapes>& all_model_shapes() {
+  static const std::vector<ModelShapes> kShapes = {
+      // The default model's, and the largest of one with 1.1 billion weights.
+      {"default",
+       {{576, 576}, {1536, 576}, {576, 1536}, {49152, 576}, {5632, 2048}},
+       {{9, 3, 64, 1, 1, 512}, {9, 3, 64, 16, 1, 512}, {9, 3, 64, 1, 128, 384}, {32, 4, 64, 8, 1, 1024}}},
+      // Llama 3.2 1B, Llama 3.1 8B.
+      {"1b",
+       {{512, 2048}, {2048, 2048}, {8192, 2048}, {2048, 8192}, {128256, 2048}},
+       {{32, 8, 64, 1, 1, 8192}, {32, 8, 64, 16, 1, 2048}, {32, 8, 64, 1, 128, 2048}}},
+      {"8b",
+       {{1024, 4096}, {4096, 4096}, {14336, 4096}, {4096, 14336}, {128256, 4096}},
+       {{32, 8, 128, 1, 1, 8192}, {32, 8, 128, 16, 1, 2048}, {32, 8, 128, 64, 1, 1024}, {32, 8, 128, 1, 128, 2048}}},
+  };
+  return kShapes;
+}
+const ModelShapes* find_model_shapes(std::string_view name) {
+  for (const ModelShapes& shapes : all_model_shapes()) {
+    if (shapes.name == name) return &shapes;
+  }
+  return nullptr;
+}
 
 // False: an argument that is unknown or has no value.
 bool parse(int argc, char** argv, Options& options) {
@@ -47,6 +74,8 @@ bool parse(int argc, char** argv, Options& options) {
       options.cpu.threads = std::atoi(value.c_str());
     } else if (flag == "--seconds") {
       options.budget.seconds = std::atof(value.c_str());
+    } else if (flag == "--shapes") {
+      options.shapes = value;
     } else if (flag == "--only") {
       options.only = value;
     } else if (flag == "--json") {
@@ -55,18 +84,18 @@ bool parse(int argc, char** argv, Options& options) {
       return false;
     }
   }
-  return true;
+  return find_model_shapes(options.shapes) != nullptr;
 }
 
-void bench_all(Device& device, const Options& options, Report& report) {
+void bench_all(Device& device, const ModelShapes& shapes, const Options& options, Report& report) {
   auto wanted = [&](std::string_view name) { return options.only.empty() || options.only == name; };
   for (const WeightFormat* format : all_weight_formats()) {
     if (!wanted(format->name)) continue;
-    for (LinearShape shape : kLinearShapes) bench_linear(device, *format, shape, options.budget, report);
+    for (LinearShape shape : shapes.linear) bench_linear(device, *format, shape, options.budget, report);
   }
   for (const KvFormat* format : all_kv_formats()) {
     if (!wanted(format->name)) continue;
-    for (const AttentionShape& shape : kAttentionShapes)
+    for (const AttentionShape& shape : shapes.attention)
       bench_attention(device, *format, shape, options.budget, report);
   }
 }
@@ -79,15 +108,19 @@ int run(const Options& options) {
     return 1;
   }
   Device* device = made.device.get();
-  const Buffer workspace =
-      device->allocate(device->workspace_bytes(128, 2048, 32, 64), {"bench", MemoryCategory::kWorkspace});
+  const ModelShapes& shapes = *find_model_shapes(options.shapes);
+  int64_t most_cols = 0;
+  for (const LinearShape& shape : shapes.linear) most_cols = std::max({most_cols, shape.rows, shape.cols});
+  const AttentionShape& heads = shapes.attention.back();
+  const Buffer workspace = device->allocate(device->workspace_bytes(128, most_cols, heads.heads, heads.head_dim),
+                                            {"bench", MemoryCategory::kWorkspace});
   device->set_workspace(workspace.data(), workspace.bytes());
   const int threads = options.cpu.threads > 0 ? options.cpu.threads : cpu_threads();
   const std::string name = std::string(device->name()) + " " + std::string(device->kernel_name()) + ", " +
                            std::to_string(threads) + (threads == 1 ? " thread" : " threads");
   Report report(device->measure_floor());
   report.print_head(name);
-  bench_all(*device, options, report);
+  bench_all(*device, shapes, options, report);
   if (options.json.empty() || report.write_json(options.json, name)) return 0;
   std::fprintf(stderr, "op_bench: cannot write %s\n", options.json.c_str());
   return 1;

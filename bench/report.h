@@ -22,6 +22,7 @@ class Report {
 
   void print_head(const std::string& device) const;
   void add(const Row& row);
+  size_t size() const { return rows_.size(); }
   // False: the file could not be written.
   bool write_json(const std::string& path, const std::string& device) const;
 

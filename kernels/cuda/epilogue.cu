@@ -22,7 +22,7 @@ struct F32 {
 HALFTONE_DEVICE float add_up(const float* product, const EpilogueCall& call, int64_t at) {
   const int64_t one = static_cast<int64_t>(call.tokens) * call.rows;
   float sum = product[at];
-  for (int split = 1; split < call.splits; ++split) sum = sum + product[split * one + at];
+  for (int part = 1; part < call.parts; ++part) sum = sum + product[part * one + at];
   return sum;
 }
 

@@ -7,10 +7,10 @@
 namespace halftone::HALFTONE_CUDA_NAMESPACE {
 
 struct EpilogueCall {
-  const float* product = nullptr;  // [splits][tokens][rows]
+  const float* product = nullptr;  // [parts][tokens][rows]
   const float* up = nullptr;       // the same of swiglu_up; null: none
   const float* bias = nullptr;
-  int32_t splits = 1, tokens = 0, rows = 0;
+  int32_t parts = 1, tokens = 0, rows = 0;
   bool add_to_y = false;
   void* y = nullptr;  // [tokens][y_stride]
   int64_t y_stride = 0;

@@ -8,9 +8,12 @@ namespace halftone::HALFTONE_CUDA_NAMESPACE {
 namespace {
 
 constexpr int kThreads = 256, kWarps = kThreads / 32;
-constexpr int kRounds = 32, kChains = 8;  // of dependent products; side by side
+constexpr int kChains = 8;  // of products that depend on each other, side by side
 constexpr int kTries = 3;
-constexpr size_t kCopyBytes = size_t{64} << 20;
+// What is measured grows until it takes so long that its launch does not count.
+constexpr double kLeastSeconds = 250e-6;
+constexpr int kRoundsLeast = 32, kRoundsMost = 1 << 16;
+constexpr size_t kCopyLeast = size_t{64} << 20, kCopyMost = size_t{1} << 30;
 
 struct Bf16Mma {
   using Sum = float;
@@ -29,10 +32,10 @@ struct S8Mma {
 
 // Nothing but products on registers. The sums go out so that no compiler leaves them out.
 template <typename Mma>
-HALFTONE_KERNEL void HALFTONE_LAUNCH_BOUNDS(kThreads, 2) mma_rate_kernel(typename Mma::Sum* out) {
+HALFTONE_KERNEL void HALFTONE_LAUNCH_BOUNDS(kThreads, 2) mma_rate_kernel(typename Mma::Sum* out, int rounds) {
   typename Mma::Sum sums[kChains][4] = {};
   const uint32_t a[4] = {threadIdx.x, 1, 2, 3};
-  for (int round = 0; round < kRounds; ++round) {
+  for (int round = 0; round < rounds; ++round) {
     HALFTONE_UNROLL
     for (uint32_t chain = 0; chain < kChains; ++chain) {
       const uint32_t b[2] = {threadIdx.x, chain};  // no two chains alike, or a compiler makes them one
@@ -66,31 +69,46 @@ double time_of(Stream& stream, const Work& work) {
 }
 
 template <typename Mma>
-double operations_per_second(int processors, std::byte* memory, Stream& stream) {
+double operations_per_second(int processors, Stream& stream) {
   const unsigned blocks = static_cast<unsigned>(2 * processors);
   const LaunchShape shape{dim3(blocks), dim3(kThreads), 0, stream.get()};
-  auto* out = reinterpret_cast<typename Mma::Sum*>(memory);
-  const double seconds = time_of(stream, [&] { return launch(mma_rate_kernel<Mma>, shape, out); });
-  return seconds > 0 ? Mma::kOperations * blocks * kWarps * kRounds * kChains / seconds : 0;
+  void* out = nullptr;
+  if (cudaMalloc(&out, size_t{blocks} * kThreads * sizeof(typename Mma::Sum)) != cudaSuccess) return 0;
+  double rate = 0, seconds = 0;
+  for (int rounds = kRoundsLeast; seconds < kLeastSeconds && rounds <= kRoundsMost && stream.ok(); rounds *= 4) {
+    seconds = time_of(
+        stream, [&] { return launch(mma_rate_kernel<Mma>, shape, static_cast<typename Mma::Sum*>(out), rounds); });
+    if (seconds > 0) rate = Mma::kOperations * blocks * kWarps * rounds * kChains / seconds;
+  }
+  cudaFree(out);
+  return rate;
+}
+
+// Of a copy within the card's memory: bytes read and bytes written.
+double bytes_per_second(Stream& stream) {
+  double rate = 0, seconds = 0;
+  for (size_t bytes = kCopyLeast; seconds < kLeastSeconds && bytes <= kCopyMost && stream.ok(); bytes *= 2) {
+    void* memory = nullptr;
+    if (cudaMalloc(&memory, 2 * bytes) != cudaSuccess) break;
+    auto* to = static_cast<std::byte*>(memory);
+    seconds = time_of(
+        stream, [&] { return cudaMemcpyAsync(to, to + bytes, bytes, cudaMemcpyDeviceToDevice, stream.get()); });
+    if (seconds > 0) rate = 2.0 * static_cast<double>(bytes) / seconds;
+    cudaFree(memory);
+  }
+  cudaGetLastError();  // no memory for more is no error
+  return rate;
 }
 
 }  // namespace
 
 DeviceFloor measure_floor(int processors, Stream& stream) {
-  void* memory = nullptr;
-  if (cudaMalloc(&memory, 2 * kCopyBytes) != cudaSuccess) return {};
-  auto* bytes = static_cast<std::byte*>(memory);
-  const double seconds = time_of(stream, [&] {
-    return cudaMemcpyAsync(bytes + kCopyBytes, bytes, kCopyBytes, cudaMemcpyDeviceToDevice, stream.get());
-  });
   DeviceFloor floor;
-  floor.operations_per_second[static_cast<int>(Arithmetic::kF32)] =
-      operations_per_second<Bf16Mma>(processors, bytes, stream);
-  const double s8 = operations_per_second<S8Mma>(processors, bytes, stream);
+  const double s8 = operations_per_second<S8Mma>(processors, stream);
+  floor.operations_per_second[static_cast<int>(Arithmetic::kF32)] = operations_per_second<Bf16Mma>(processors, stream);
   floor.operations_per_second[static_cast<int>(Arithmetic::kS8)] = s8;
   floor.operations_per_second[static_cast<int>(Arithmetic::kU4)] = s8;  // 4-bit codes go through the int8 units
-  if (s8 > 0 && seconds > 0) floor.bytes_per_second = 2.0 * kCopyBytes / seconds;
-  cudaFree(memory);
+  floor.bytes_per_second = bytes_per_second(stream);
   return floor;
 }
 

@@ -9,22 +9,23 @@
 namespace halftone::HALFTONE_CUDA_NAMESPACE {
 namespace {
 
+constexpr int64_t kMostPieces = 8;
 constexpr int64_t kLeastTokens = 64;  // of one piece of a step; pieces begin at multiples of it
 
-// Floats that one token's product takes: all pieces of the inputs, of both matrices of a SwiGLU.
-int64_t floats_per_token(const LinearCall& call, int splits) {
-  return call.weights->shape.rows * splits * (call.epilogue.swiglu_up != nullptr ? 2 : 1);
+// Floats that one token's product takes at most: all pieces of the inputs, of both matrices of a SwiGLU.
+int64_t floats_per_token(const LinearCall& call, int pieces) {
+  return call.weights->shape.rows * pieces * (call.epilogue.swiglu_up != nullptr ? 2 : 1);
 }
 
-bool is_plain(const LinearCall& call, int splits) {
+bool is_plain(const LinearCall& call) {
   const Epilogue& e = call.epilogue;
-  return splits == 1 && e.bias == nullptr && e.swiglu_up == nullptr && !e.add_to_y && call.y.dtype == DType::kF32;
+  return e.bias == nullptr && e.swiglu_up == nullptr && !e.add_to_y && call.y.dtype == DType::kF32;
 }
 
 // Tokens [first, first + count) of what was prepared.
 Prepared tokens_of(Prepared x, int64_t first, int64_t count) {
   x.x += first * x.stride;
-  x.sums += first;
+  x.sums += first * (kTileInputs / kSumInputs);
   x.tokens = static_cast<int32_t>(count);
   return x;
 }
@@ -35,14 +36,18 @@ class OneLinear {
       : call_(call),
         format_(*find_cuda_format(*call.weights->format)),
         weights_(device_matrix(*call.weights)),
-        splits_(format_.split_count(weights_, processors)),
+        pieces_(format_.pieces(weights_, processors)),
+        processors_(processors),
         stream_(stream) {}
 
   void run(const Prepared& x, float* products, int64_t capacity) const {
-    if (is_plain(call_, splits_)) {
-      return multiply(weights_, x, static_cast<float*>(call_.y.data), call_.y.stride, 0);
+    Product whole = product(weights_, x);
+    if (is_plain(call_) && format_.parts(whole) == 1) {
+      whole.out = static_cast<float*>(call_.y.data);
+      whole.out_stride = call_.y.stride;
+      return multiply(whole);
     }
-    const int64_t fit = capacity / floats_per_token(call_, splits_) / kLeastTokens * kLeastTokens;
+    const int64_t fit = capacity / floats_per_token(call_, pieces_) / kLeastTokens * kLeastTokens;
     HALFTONE_CHECK(fit > 0);
     for (int64_t first = 0; first < x.tokens; first += fit) {
       run_tokens(tokens_of(x, first, std::min<int64_t>(fit, x.tokens - first)), first, products);
@@ -50,30 +55,39 @@ class OneLinear {
   }
 
  private:
-  void multiply(const DeviceMatrix& weights, const Prepared& x, float* out, int64_t stride,
-                int64_t split_stride) const {
-    stream_.check(format_.multiply({weights, x, out, stride, split_stride, splits_}, stream_.get()), "linear");
+  Product product(const DeviceMatrix& weights, const Prepared& x) const {
+    Product p;
+    p.weights = weights;
+    p.x = x;
+    p.pieces = pieces_;
+    p.processors = processors_;
+    return p;
   }
+  void multiply(const Product& p) const { stream_.check(format_.multiply(p, stream_.get()), "linear"); }
 
   void run_tokens(const Prepared& x, int64_t first, float* products) const {
-    const int64_t rows = weights_.rows, one = x.tokens * rows;
+    Product p = product(weights_, x);
+    const int parts = format_.parts(p);
+    p.out = products;
+    p.out_stride = weights_.rows;
+    p.part_stride = x.tokens * p.out_stride;
+    multiply(p);
     float* up = nullptr;
-    multiply(weights_, x, products, rows, one);
     if (call_.epilogue.swiglu_up != nullptr) {
-      up = products + one * splits_;
-      multiply(device_matrix(*call_.epilogue.swiglu_up), x, up, rows, one);
+      up = p.out = products + parts * p.part_stride;
+      p.weights = device_matrix(*call_.epilogue.swiglu_up);
+      multiply(p);
     }
     const Tensor y = rows_of(call_.y, first, x.tokens);
-    const EpilogueCall epilogue{
-        products, up,      call_.epilogue.bias, splits_, x.tokens, static_cast<int32_t>(rows), call_.epilogue.add_to_y,
-        y.data,   y.stride};
+    const EpilogueCall epilogue{products,      up,       call_.epilogue.bias,     parts,  x.tokens,
+                                weights_.rows, call_.epilogue.add_to_y, y.data, y.stride};
     stream_.check(finish_product(epilogue, y.dtype, stream_.get()), "linear's epilogue");
   }
 
   const LinearCall& call_;
   const CudaFormat& format_;
   DeviceMatrix weights_;
-  int splits_;
+  int pieces_, processors_;
   Stream& stream_;
 };
 
@@ -98,8 +112,8 @@ DeviceMatrix device_matrix(const PackedMatrix& m) {
 }
 
 size_t linear_workspace(int64_t max_tokens, int64_t max_cols, int processors) {
-  // Of split matrices: fewer than twice as many blocks of rows as processors are busy at once.
-  const int64_t split_rows = 2 * std::max<int64_t>(max_cols, int64_t{2} * processors * kBlockRows);
+  // Of matrices in pieces: fewer blocks of rows than processors, of at most kMostPieces each.
+  const int64_t split_rows = 2 * std::max<int64_t>(max_cols, kMostPieces * processors * kBlockRows);
   const int64_t tokens = std::max(max_tokens, kLeastTokens);
   const int64_t floats = std::max(tokens * 2 * max_cols, kLeastTokens * split_rows);
   return aligned(prepared_bytes(tokens, max_cols)) + static_cast<size_t>(floats) * sizeof(float);

@@ -32,20 +32,21 @@ struct DeviceMatrix {
 // Activations as every product reads them (prepare.h), in device memory.
 struct Prepared {
   const uint16_t* x = nullptr;  // [tokens][stride] bf16; zeros beyond the columns
-  const float* sums = nullptr;  // [units][tokens_stride]: of kSumInputs inputs each
+  const float* sums = nullptr;  // [tiles][tokens_stride][units of a tile]: of kSumInputs inputs each
   int32_t stride = 0;           // whole tiles
   int32_t tokens = 0, tokens_stride = 0;
 };
 constexpr int kSumInputs = 16;
 
-// One product before its epilogue: out[split][token][row] in float32, to be added over the splits.
+// One product before its epilogue: out[part][token][row] in float32, to be added over the parts.
 struct Product {
   DeviceMatrix weights;
   Prepared x;
   float* out = nullptr;
   int64_t out_stride = 0;  // floats from one token to the next
-  int64_t split_stride = 0;
-  int32_t splits = 1;  // of the inputs; split_count()'s answer
+  int64_t part_stride = 0;
+  int32_t pieces = 1;  // of the inputs, each added up for itself and then to those before it; pieces()'s answer
+  int32_t processors = 1;
 };
 
 // The CUDA side of a weight format; formats.cu is the list.
@@ -57,7 +58,9 @@ struct CudaFormat {
   void (*pack_block)(const PackedMatrix& rows, std::byte* codes, std::byte* scales) = nullptr;
   // How many pieces the inputs are cut into. A function of the matrix and the card alone: an output's order of adding
   // up must not depend on the batch.
-  int (*split_count)(const DeviceMatrix& weights, int processors) = nullptr;
+  int (*pieces)(const DeviceMatrix& weights, int processors) = nullptr;
+  // What multiply() will write: each piece for itself, or 1: their sum.
+  int (*parts)(const Product& product) = nullptr;
   cudaError_t (*multiply)(const Product& product, cudaStream_t stream) = nullptr;
   // y[t] = row ids[t] as bf16; zeros from *tokens on. y: [rows][stride].
   cudaError_t (*embed)(const DeviceMatrix& weights, const int32_t* ids, const int32_t* tokens, uint16_t* y,

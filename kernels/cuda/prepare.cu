@@ -8,13 +8,14 @@ namespace halftone::HALFTONE_CUDA_NAMESPACE {
 namespace {
 
 constexpr int kThreads = 128;
+constexpr int kTileUnits = kTileInputs / kSumInputs;
 
 struct PrepareCall {
   const uint16_t* x;
   int64_t x_stride;
   const float* rms_weight;
   float epsilon;
-  int32_t cols, stride, tokens_stride;
+  int32_t cols, stride, tokens;
   uint16_t* out;
   float* sums;
 };
@@ -50,20 +51,18 @@ HALFTONE_KERNEL void HALFTONE_LAUNCH_BOUNDS(kThreads, 8) prepare_kernel(PrepareC
       call.out[row * call.stride + c] = bits;
       sum = sum + f32_from_bf16(bits);
     }
-    call.sums[static_cast<int64_t>(unit) * call.tokens_stride + row] = sum;
+    call.sums[(static_cast<int64_t>(unit / kTileUnits) * call.tokens + row) * kTileUnits + unit % kTileUnits] = sum;
   }
 }
 
 int64_t padded_cols(int64_t cols) { return (cols + kTileInputs - 1) / kTileInputs * kTileInputs; }
-// Whole 16-byte pieces of sums.
-int64_t padded_tokens(int64_t tokens) { return (tokens + 3) / 4 * 4; }
 
 }  // namespace
 
 size_t prepared_bytes(int64_t tokens, int64_t cols) {
   const int64_t stride = padded_cols(cols);
   return static_cast<size_t>(tokens * stride) * 2 +
-         static_cast<size_t>(padded_tokens(tokens) * stride / kSumInputs) * 4;
+         static_cast<size_t>(tokens * stride / kSumInputs) * 4;
 }
 
 cudaError_t prepare(const Tensor& x, const float* rms_weight, float epsilon, std::byte* memory, cudaStream_t stream,
@@ -72,14 +71,14 @@ cudaError_t prepare(const Tensor& x, const float* rms_weight, float epsilon, std
   auto* values = reinterpret_cast<uint16_t*>(memory);
   auto* sums = reinterpret_cast<float*>(memory + static_cast<size_t>(x.rows * stride) * 2);
   *out = {values, sums, static_cast<int32_t>(stride), static_cast<int32_t>(x.rows),
-          static_cast<int32_t>(padded_tokens(x.rows))};
+          static_cast<int32_t>(x.rows)};
   const PrepareCall call{static_cast<const uint16_t*>(x.data),
                          x.stride,
                          rms_weight,
                          epsilon,
                          static_cast<int32_t>(x.cols),
                          out->stride,
-                         out->tokens_stride,
+                         out->tokens,
                          values,
                          sums};
   const LaunchShape shape{dim3(static_cast<unsigned>(x.rows)), dim3(kThreads), kThreads / kWarp * sizeof(float),

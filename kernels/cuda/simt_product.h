@@ -84,7 +84,8 @@ cudaError_t multiply_simt(const Product& p, cudaStream_t stream) {
   return launch(simt_product<Format>, shape, p);
 }
 
-inline int one_split(const DeviceMatrix&, int) { return 1; }
+inline int one_piece(const DeviceMatrix&, int) { return 1; }
+inline int one_part(const Product&) { return 1; }
 
 // Row ids[t] of the matrix for each token, a block each.
 template <typename Format>

@@ -57,6 +57,14 @@ HALFTONE_DEVICE uint32_t bf16x2_fma(uint32_t a, uint32_t b, uint32_t c) {
   return result;
 }
 
+// a & mask | bits. One instruction takes one constant: the other one has to be in a register, which a compiler would not
+// know to keep.
+HALFTONE_DEVICE uint32_t and_or(uint32_t a, uint32_t mask, uint32_t bits) {
+  uint32_t result;
+  asm("lop3.b32 %0, %1, %2, %3, 0xea;" : "=r"(result) : "r"(a), "r"(mask), "r"(bits));
+  return result;
+}
+
 HALFTONE_DEVICE float f32_from_bits(uint32_t bits) { return __uint_as_float(bits); }
 HALFTONE_DEVICE uint32_t bits_from_f32(float value) { return __float_as_uint(value); }
 
@@ -77,6 +85,8 @@ HALFTONE_DEVICE uint32_t f16x2_from_f32(float low, float high) {
 
 HALFTONE_DEVICE float fma(float a, float b, float c) { return std::fma(a, b, c); }
 HALFTONE_DEVICE float square_root(float value) { return std::sqrt(value); }
+
+HALFTONE_DEVICE uint32_t and_or(uint32_t a, uint32_t mask, uint32_t bits) { return (a & mask) | bits; }
 
 HALFTONE_DEVICE float f32_from_bits(uint32_t bits) { return std::bit_cast<float>(bits); }
 HALFTONE_DEVICE uint32_t bits_from_f32(float value) { return std::bit_cast<uint32_t>(value); }

@@ -45,7 +45,8 @@ const CudaFormat kCudaBf16{
     .format = &kBf16,
     .block_bytes = block_bytes,
     .pack_block = pack_block,
-    .split_count = one_split,
+    .pieces = one_piece,
+    .parts = one_part,
     .multiply = multiply_simt<Bf16Pieces>,
     .embed = embed_simt<Bf16Pieces>,
 };

@@ -48,7 +48,8 @@ const CudaFormat kCudaW8{
     .format = &kW8,
     .block_bytes = block_bytes,
     .pack_block = pack_block,
-    .split_count = one_split,
+    .pieces = one_piece,
+    .parts = one_part,
     .multiply = multiply_simt<W8Pieces>,
     .embed = embed_simt<W8Pieces>,
 };

@@ -19,4 +19,15 @@ const std::vector<TestDevice>& all_cuda_devices() {
   return kDevices;
 }
 
+std::string name_of_cuda_device(const testing::TestParamInfo<TestDevice>& info) {
+  return info.param.name == "cuda:0" ? "card" : "host";
+}
+
+void skip_unless_here(const TestDevice& device) {
+  Ledger ledger;
+  if (make_test_device(device, 1, ledger) != nullptr) return;
+  if (is_required(device)) FAIL() << full_name(device) << " is required and not here";
+  GTEST_SKIP() << full_name(device) << " is not on this machine";
+}
+
 }  // namespace halftone::test

@@ -4,9 +4,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <tuple>
 
-#include "kernels/cuda_host/cuda_host_device.h"
 #include "kernels/reference/exact.h"
+#include "tests/kernels/cuda/cuda_devices.h"
 #include "tests/server/executor/executor_rig.h"
 #include "tests/server/model/memory_source.h"
 
@@ -25,15 +26,24 @@ double tolerance(const ModelConfig& config, bool kv8, std::span<const double> lo
   return roundings * reference::kBf16Rounding / 2 * (*most - *least);
 }
 
-class CudaFamilies : public testing::TestWithParam<std::string> {};
+class OnCudaDevice : public testing::TestWithParam<test::TestDevice> {
+ protected:
+  void SetUp() override { test::skip_unless_here(GetParam()); }
+};
+
+class CudaFamilies : public testing::TestWithParam<std::tuple<test::TestDevice, std::string>> {
+ protected:
+  void SetUp() override { test::skip_unless_here(std::get<0>(GetParam())); }
+};
 
 TEST_P(CudaFamilies, GivesTheCpusLogitsForEveryFamilyInEveryMode) {
+  const auto& [device, family] = GetParam();
   TinyCheckpoint tiny;
-  tiny.config = tiny_config(GetParam());
-  if (GetParam() == "mistral") tiny.config.sliding_window = 13;
+  tiny.config = tiny_config(family);
+  if (family == "mistral") tiny.config.sliding_window = 13;
   const std::vector<int32_t> prompt = random_tokens(3, kTokens, tiny.config.vocabulary);
   ExecutorRig cpu(tiny_source(tiny), {.modes = kModes});
-  ExecutorRig cuda(tiny_source(tiny), {.modes = kModes, .device = "cuda:host"});
+  ExecutorRig cuda(tiny_source(tiny), {.modes = kModes, .device = device.name});
   for (const std::string& id : kModes) {
     const bool kv8 = id.ends_with("+kv8");
     const std::vector<RowResult> expected = cpu.run(cpu.mode(id), prompt, kTokens);
@@ -50,12 +60,18 @@ TEST_P(CudaFamilies, GivesTheCpusLogitsForEveryFamilyInEveryMode) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, CudaFamilies, testing::Values("llama", "mistral", "qwen2", "qwen3"));
+INSTANTIATE_TEST_SUITE_P(All, CudaFamilies,
+                         testing::Combine(testing::ValuesIn(test::all_cuda_devices()),
+                                          testing::Values("llama", "mistral", "qwen2", "qwen3")),
+                         [](const auto& info) {
+                           const test::TestDevice& device = std::get<0>(info.param);
+                           return (device.name == "cuda:0" ? "card_" : "host_") + std::get<1>(info.param);
+                         });
 
 // Sequences of two modes, decoded in turns and in changing company beside a prompt: each as it is alone.
-TEST(CudaExecutor, ATokenDoesNotDependOnItsCompany) {
+TEST_P(OnCudaDevice, ATokenDoesNotDependOnItsCompany) {
   const std::vector<std::string> modes = {"w4a16", "bf16+kv8"};
-  ExecutorRig rig(tiny_source(), {.modes = modes, .device = "cuda:host"});
+  ExecutorRig rig(tiny_source(), {.modes = modes, .device = GetParam().name});
   const int64_t vocabulary = rig.executor().vocabulary();
   for (ModeIndex mode : {0, 1}) {
     std::vector<std::vector<int32_t>> texts;
@@ -83,15 +99,18 @@ TEST(CudaExecutor, ATokenDoesNotDependOnItsCompany) {
   }
 }
 
-TEST(CudaExecutor, RefusesWhatItHasNoKernelFor) {
+TEST_P(OnCudaDevice, RefusesWhatItHasNoKernelFor) {
   Ledger ledger;
-  const std::unique_ptr<Device> device = make_cuda_host_device(ledger);
+  const std::unique_ptr<Device> device = test::make_test_device(GetParam(), 1, ledger);
   for (const char* mode : {"f32", "w4a8"}) {
     const absl::Status status =
         LocalExecutor::create(tiny_source(), *device, {.modes = *parse_modes(mode), .kv_bytes = 1 << 20}).status();
     EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition) << status;
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(All, OnCudaDevice, testing::ValuesIn(test::all_cuda_devices()),
+                         test::name_of_cuda_device);
 
 }  // namespace
 }  // namespace halftone

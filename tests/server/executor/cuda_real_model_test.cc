@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "server/text/tokenizer.h"
+#include "tests/kernels/cuda/cuda_devices.h"
 #include "tests/server/executor/executor_rig.h"
 #include "tests/server/executor/real_model.h"
 
@@ -11,7 +12,12 @@ namespace {
 constexpr int64_t kPrompt = 16, kGenerated = 4;
 constexpr float kClear = 0.5f;  // nats between the best two candidates
 
-TEST(CudaRealModel, GivesTheCpusTokens) {
+class CudaRealModel : public testing::TestWithParam<test::TestDevice> {
+ protected:
+  void SetUp() override { test::skip_unless_here(GetParam()); }
+};
+
+TEST_P(CudaRealModel, GivesTheCpusTokens) {
   const std::string reason = why_not_real(true);
   if (!reason.empty()) GTEST_SKIP() << reason;
   ModelSource source = open_source(default_model_path());
@@ -37,10 +43,12 @@ TEST(CudaRealModel, GivesTheCpusTokens) {
     EXPECT_GT(result.top[0].logprob - result.top[1].logprob, kClear) << "after token " << at;
   }
 
-  options.device = "cuda:host";
+  options.device = GetParam().name;
   ExecutorRig cuda(source, options);
   EXPECT_EQ(cuda.greedy(0, tokens, kGenerated), expected) << (*tokenizer)->decode(expected);
 }
+
+INSTANTIATE_TEST_SUITE_P(All, CudaRealModel, testing::ValuesIn(test::all_cuda_devices()), test::name_of_cuda_device);
 
 }  // namespace
 }  // namespace halftone
