@@ -9,39 +9,13 @@
 #include <vector>
 
 #include "kernels/contract/numbers.h"
+#include "tests/kernels/cuda/primitives/fragments.h"
 #include "tests/kernels/cuda_host/device_array.h"
 
 namespace halftone::test {
 namespace {
 
 using namespace cuda_host;
-
-// The fragments of the PTX manual, spelled as there: which element of its matrix a register's part of a lane is.
-struct Element {
-  int row, column;
-};
-
-// "Matrix fragments for mma.m16n8k16", A: row = groupID for a0, a1, a4, a5, else groupID + 8;
-// column = threadID_in_group * 2 + (i & 1) for i < 4, else + 8.
-Element a16(int lane, int i) {
-  const int group = lane >> 2, thread = lane % 4;
-  return {(i < 2 || (4 <= i && i < 6)) ? group : group + 8, thread * 2 + (i & 1) + (i < 4 ? 0 : 8)};
-}
-Element b16(int lane, int i) {
-  const int group = lane >> 2, thread = lane % 4;
-  return {thread * 2 + (i & 1) + (i < 2 ? 0 : 8), group};
-}
-// "mma.m16n8k32", .s8: A: row = groupID for 0 <= i < 4 and 8 <= i < 12, else groupID + 8;
-// column = threadID_in_group * 4 + (i & 3) for i < 8, else + 16.
-Element a8(int lane, int i) {
-  const int group = lane >> 2, thread = lane % 4;
-  return {(i < 4 || (8 <= i && i < 12)) ? group : group + 8, thread * 4 + (i & 3) + (i < 8 ? 0 : 16)};
-}
-Element b8(int lane, int i) {
-  const int group = lane >> 2, thread = lane % 4;
-  return {thread * 4 + (i & 3) + (i < 4 ? 0 : 16), group};
-}
-Element c32(int lane, int i) { return {(lane >> 2) + (i < 2 ? 0 : 8), lane % 4 * 2 + (i & 1)}; }
 
 constexpr int kM = 16, kN = 8;
 
