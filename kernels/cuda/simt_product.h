@@ -42,25 +42,40 @@ HALFTONE_DEVICE void load_tile(const Prepared& x, int first_token, int tile, flo
 
 // Grid: (blocks of rows, eights of tokens).
 template <typename Format>
-HALFTONE_KERNEL void HALFTONE_LAUNCH_BOUNDS(kBlockRows, 8) simt_product(Product p) {
+HALFTONE_KERNEL void HALFTONE_LAUNCH_BOUNDS(kBlockRows, 6) simt_product(Product p) {
   float* x = dynamic_shared<float>();
   const DeviceMatrix& m = p.weights;
   const int row = static_cast<int>(threadIdx.x), first_token = static_cast<int>(blockIdx.y) * kSimtTokens;
   const std::byte* codes = m.codes + static_cast<uint64_t>(blockIdx.x) * m.block_codes + row * kPieceBytes;
   const std::byte* scales = m.scales + static_cast<uint64_t>(blockIdx.x) * m.block_scales;
   float sums[kSimtTokens] = {};
+  Bytes16 ahead[kPieces<Format>];  // of the next tile
+  auto load = [&](int tile) {
+    HALFTONE_UNROLL
+    for (int piece = 0; piece < kPieces<Format>; ++piece) {
+      const int64_t at = static_cast<int64_t>(tile * kPieces<Format> + piece) * kBlockRows * kPieceBytes;
+      ahead[piece] = load_16_once(codes + at);
+    }
+  };
+  load(0);
   for (int tile = 0; tile < m.tiles; ++tile) {
+    Bytes16 pieces[kPieces<Format>];
+    HALFTONE_UNROLL
+    for (int piece = 0; piece < kPieces<Format>; ++piece) pieces[piece] = ahead[piece];
+    if (tile + 1 < m.tiles) load(tile + 1);
     load_tile(p.x, first_token, tile, x);
     block_barrier();
+    HALFTONE_UNROLL
     for (int piece = 0; piece < kPieces<Format>; ++piece) {
       const int first = tile * kTileInputs + piece * Format::kInputs;
       if (first >= m.cols) break;
       float values[Format::kInputs];
-      const int64_t at = static_cast<int64_t>(tile * kPieces<Format> + piece) * kBlockRows * kPieceBytes;
-      Format::decode(load_16(codes + at), values);
+      Format::decode(pieces[piece], values);
       const float scale = piece_scale<Format>(m, scales, first, row);
+      HALFTONE_UNROLL
       for (int i = 0; i < Format::kInputs; ++i) {
         const float weight = values[i] * scale;
+        HALFTONE_UNROLL
         for (int t = 0; t < kSimtTokens; ++t) {
           sums[t] = fma(weight, x[t * kTileInputs + piece * Format::kInputs + i], sums[t]);
         }

@@ -1,7 +1,8 @@
-// w4 for up to 16 tokens: a warp for each piece of the inputs of each strip of 16 rows. Weights go from memory to the
-// registers of the lane that multiplies by them, kAhead tiles ahead; activations are few and come out of the caches.
-// No barrier until the pieces are added up. Bound: the weights' bytes.
+// w4 for up to 16 tokens: a warp for each piece of the inputs of each strip of 16 rows. Its weights arrive in shared
+// memory by asynchronous copies, kStages tiles deep; activations are few and come out of the caches, a tile ahead. A warp
+// waits for nobody until the pieces are added up. Bound: the weights' bytes.
 #include "kernels/cuda/primitives/barriers.h"
+#include "kernels/cuda/primitives/copy.h"
 #include "kernels/weights/w4/w4_cuda.h"
 #include "kernels/weights/w4/w4_tile.h"
 
@@ -11,10 +12,7 @@ namespace {
 using namespace w4_tile;
 
 constexpr int kThreadsMost = kLanes * w4::kPiecesMost;
-// Tiles; short segments have more scales to hold.
-template <typename Kind>
-constexpr int kAhead = Kind::kSegment == 16 ? 1 : 4;
-
+constexpr int kStages = 6;
 // One tile of some eights of tokens, in registers.
 template <int kColumns>
 struct Inputs {
@@ -68,39 +66,41 @@ class InputStream {
 
 // What a warp adds up over its piece.
 template <int kColumns, typename Kind>
-HALFTONE_DEVICE void add_piece(const Product& p, int strip, int piece, float (*y)[4]) {
-  constexpr int kMost = kAhead<Kind>;
+HALFTONE_DEVICE void add_piece(const Product& p, int strip, int piece, Slot<Kind>* slots, float (*y)[4]) {
   const int first = piece_begin(piece, p.weights.tiles, p.pieces);
-  const int end = piece_begin(piece + 1, p.weights.tiles, p.pieces);
+  const int count = piece_begin(piece + 1, p.weights.tiles, p.pieces) - first;
   WeightStream<Kind> stream(p.weights, strip, first);
   InputStream<kColumns> x(p.x, first);
-  Weights<Kind> ahead[kMost];
-  HALFTONE_UNROLL
-  for (int i = 0; i < kMost; ++i) {
-    if (first + i < end) stream.next(&ahead[i]);
-  }
-  for (int tile = first; tile < end; tile += kMost) {
-    HALFTONE_UNROLL
-    for (int i = 0; i < kMost; ++i) {
-      if (tile + i >= end) break;
-      Inputs<kColumns> inputs;
-      x.next(&inputs);
-      const Weights<Kind> weights = ahead[i];
-      if (tile + i + kMost < end) stream.next(&ahead[i]);
-      add_tile<kColumns>(weights, inputs, y);
-    }
+  int to = 0;
+  auto load = [&](int tile) {
+    if (tile < count) stream.next(slots + to);
+    cp_async_commit();
+    to = to + 1 == kStages ? 0 : to + 1;
+  };
+  for (int tile = 0; tile < kStages - 1; ++tile) load(tile);
+  Inputs<kColumns> ahead;
+  x.next(&ahead);
+  for (int tile = 0, from = 0; tile < count; ++tile) {
+    const Inputs<kColumns> inputs = ahead;
+    if (tile + 1 < count) x.next(&ahead);
+    cp_async_wait<kStages - 2>();
+    warp_barrier();  // the tile is there for all lanes, and none reads any longer what the next load overwrites
+    load(tile + kStages - 1);
+    add_tile<kColumns>(read_slot(slots[from]), inputs, y);
+    from = from + 1 == kStages ? 0 : from + 1;
   }
 }
 
 // Grid: blocks of some strips, all pieces of each.
 template <int kColumns, typename Kind>
-HALFTONE_KERNEL void HALFTONE_LAUNCH_BOUNDS(kThreadsMost, 2) w4_decode(Product p, int strips) {
+HALFTONE_KERNEL void HALFTONE_LAUNCH_BOUNDS(kThreadsMost, kColumns == 1 ? 3 : 2) w4_decode(Product p, int strips) {
   constexpr int kOutputs = w4::kStripRows * kColumns * kTokenColumns;
-  float* sums = dynamic_shared<float>();  // [strips][pieces][tokens][16 rows]
   const int lane = static_cast<int>(threadIdx.x) % kLanes, warp = static_cast<int>(threadIdx.x) / kLanes;
-  const int first_strip = static_cast<int>(blockIdx.x) * strips;
+  const int warps = static_cast<int>(blockDim.x) / kLanes, first_strip = static_cast<int>(blockIdx.x) * strips;
+  auto* slots = dynamic_shared<Slot<Kind>>();                    // [warps][stages]
+  auto* sums = reinterpret_cast<float*>(slots + warps * kStages);  // [strips][pieces][tokens][16 rows]
   float y[kColumns][4] = {};
-  add_piece<kColumns, Kind>(p, first_strip + warp / p.pieces, warp % p.pieces, y);
+  add_piece<kColumns, Kind>(p, first_strip + warp / p.pieces, warp % p.pieces, slots + warp * kStages, y);
   HALFTONE_UNROLL
   for (int n = 0; n < kColumns; ++n) {
     HALFTONE_UNROLL
@@ -125,11 +125,12 @@ HALFTONE_KERNEL void HALFTONE_LAUNCH_BOUNDS(kThreadsMost, 2) w4_decode(Product p
 
 cudaError_t multiply_w4_decode(const Product& p, cudaStream_t stream) {
   const w4::DecodePlan plan = w4::plan_decode(p.weights.row_blocks(), p.x.tokens, p.pieces);
-  const size_t floats = static_cast<size_t>(plan.warps) * w4::kStripRows * plan.columns * kTokenColumns;
-  const LaunchShape shape{dim3(static_cast<unsigned>(plan.blocks)), dim3(static_cast<unsigned>(plan.warps * kLanes)),
-                          floats * sizeof(float), stream};
+  const size_t warps = static_cast<size_t>(plan.warps);
+  const size_t outputs = static_cast<size_t>(w4::kStripRows * plan.columns * kTokenColumns) * sizeof(float);
   return with_kind(p.weights, [&](auto kind) {
     using Kind = decltype(kind);
+    const LaunchShape shape{dim3(static_cast<unsigned>(plan.blocks)), dim3(static_cast<unsigned>(plan.warps * kLanes)),
+                            warps * (kStages * sizeof(Slot<Kind>) + outputs), stream};
     return plan.columns == 1 ? launch(w4_decode<1, Kind>, shape, p, plan.strips)
                              : launch(w4_decode<2, Kind>, shape, p, plan.strips);
   });

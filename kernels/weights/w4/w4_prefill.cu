@@ -1,6 +1,6 @@
-// w4 for more than 16 tokens: a block of four warps for 64 rows and 32 or 64 tokens. A warp has a strip of 16 rows, its
-// weights in registers, one tile ahead; activations arrive in shared memory by asynchronous copies, kStages tiles deep,
-// and serve all four warps. Bound: the weights' bytes up to some 50 tokens, then the tensor cores.
+// w4 for more than 16 tokens: a block of four warps, each with a strip of 16 rows, for 64 rows and 32 or 64 tokens.
+// Weights and activations arrive in shared memory by asynchronous copies, kStages tiles deep; activations serve all four
+// warps. Bound: the weights' bytes up to some 50 tokens, then the tensor cores.
 #include "kernels/cuda/primitives/barriers.h"
 #include "kernels/cuda/primitives/copy.h"
 #include "kernels/weights/w4/w4_cuda.h"
@@ -20,10 +20,15 @@ constexpr int kTokenChunks = kTokenBytes / kChunkBytes;
 
 // Some eights of tokens' side of a tile, in shared memory.
 template <int kColumns>
-struct Stage {
+struct TokenStage {
   static constexpr int kTokens = kColumns * kTokenColumns;
   std::byte x[kTokens * kTokenBytes];
   Sums sums[kTokens];
+};
+template <int kColumns, typename Kind>
+struct Stage {
+  Slot<Kind> weights[kWarps];
+  TokenStage<kColumns> tokens;
 };
 
 // A half warp reads 32 bytes of four tokens at once: they meet all banks.
@@ -32,7 +37,7 @@ HALFTONE_DEVICE uint32_t x_place(uint32_t token, uint32_t chunk) {
 }
 
 template <int kColumns>
-HALFTONE_DEVICE void load_stage(const Prepared& x, int first_token, int tile, Stage<kColumns>* stage) {
+HALFTONE_DEVICE void load_tokens(const Prepared& x, int first_token, int tile, TokenStage<kColumns>* stage) {
   constexpr int kTokens = kColumns * kTokenColumns;
   static_assert(kTokens * kTokenChunks % kThreads == 0 && kTokens <= kThreads);
   const int thread = static_cast<int>(threadIdx.x);
@@ -55,7 +60,7 @@ HALFTONE_DEVICE void load_stage(const Prepared& x, int first_token, int tile, St
 // One lane's view of a stage.
 template <int kColumns>
 struct Inputs {
-  const Stage<kColumns>& stage;
+  const TokenStage<kColumns>& stage;
 
   HALFTONE_DEVICE Bytes8 x(int n, int step) const {
     const uint32_t lane = threadIdx.x % kLanes;
@@ -105,30 +110,30 @@ HALFTONE_DEVICE void store_outputs(const Product& p, int first_token, const floa
 // Grid: (blocks of rows, blocks of tokens, parts of the inputs: each piece, or all of them).
 template <int kColumns, typename Kind>
 HALFTONE_KERNEL void HALFTONE_LAUNCH_BOUNDS(kThreads, 2) w4_prefill(Product p) {
-  auto* stages = dynamic_shared<Stage<kColumns>>();
+  auto* stages = dynamic_shared<Stage<kColumns, Kind>>();
   const int warp = static_cast<int>(threadIdx.x) / kLanes, tiles = p.weights.tiles;
-  const int first_token = static_cast<int>(blockIdx.y) * Stage<kColumns>::kTokens;
+  const int first_token = static_cast<int>(blockIdx.y) * kColumns * kTokenColumns;
   const int pieces_here = p.pieces / static_cast<int>(gridDim.z);
   int piece = static_cast<int>(blockIdx.z) * pieces_here;
   const int first = piece_begin(piece, tiles, p.pieces), end = piece_begin(piece + pieces_here, tiles, p.pieces);
+  WeightStream<Kind> stream(p.weights, static_cast<int>(blockIdx.x) * kWarps + warp, first);
   auto load = [&](int tile) {
-    if (tile < end) load_stage(p.x, first_token, tile, stages + tile % kStages);
+    if (tile < end) {
+      auto& stage = stages[tile % kStages];
+      stream.next(&stage.weights[warp]);
+      load_tokens(p.x, first_token, tile, &stage.tokens);
+    }
     cp_async_commit();
   };
-  WeightStream<Kind> stream(p.weights, static_cast<int>(blockIdx.x) * kWarps + warp, first);
-  Weights<Kind> ahead;
-  stream.next(&ahead);
   for (int tile = first; tile < first + kStages - 1; ++tile) load(tile);
   Totals<kColumns> totals;
   int piece_end = piece_begin(piece + 1, tiles, p.pieces);
   for (int tile = first; tile < end; ++tile) {
-    const Weights<Kind> weights = ahead;
-    if (tile + 1 < end) stream.next(&ahead);
     cp_async_wait<kStages - 2>();
     block_barrier();  // the tile is there for all, and nobody reads any longer what the next load overwrites
     load(tile + kStages - 1);
-    const Inputs<kColumns> inputs{stages[tile % kStages]};
-    add_tile<kColumns>(weights, inputs, totals.piece);
+    const auto& stage = stages[tile % kStages];
+    add_tile<kColumns>(read_slot(stage.weights[warp]), Inputs<kColumns>{stage.tokens}, totals.piece);
     if (tile + 1 < piece_end) continue;
     totals.end_piece();
     piece_end = piece_begin(++piece + 1, tiles, p.pieces);
@@ -143,9 +148,9 @@ cudaError_t multiply_w4_prefill(const Product& p, cudaStream_t stream) {
   LaunchShape shape{dim3(static_cast<unsigned>(plan.row_blocks), static_cast<unsigned>(plan.token_blocks),
                          static_cast<unsigned>(plan.parts)),
                     dim3(kThreads), 0, stream};
-  shape.shared_bytes = kStages * (plan.columns == 4 ? sizeof(Stage<4>) : sizeof(Stage<8>));
   return with_kind(p.weights, [&](auto kind) {
     using Kind = decltype(kind);
+    shape.shared_bytes = kStages * (plan.columns == 4 ? sizeof(Stage<4, Kind>) : sizeof(Stage<8, Kind>));
     return plan.columns == 4 ? launch(w4_prefill<4, Kind>, shape, p) : launch(w4_prefill<8, Kind>, shape, p);
   });
 }

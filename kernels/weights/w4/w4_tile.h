@@ -1,11 +1,12 @@
-// What the w4 products share: a warp's weights of one tile in its registers, and their product with some eights of
-// tokens. The codes are multiplied as integers that bf16 holds exactly; scale and minimum come in once per segment, in
+// What the w4 products share: a strip's weights on their way from memory to a warp's registers, tile after tile, and
+// their product with some eights of tokens. The codes are multiplied as integers that bf16 holds exactly; scale and minimum come in once per segment, in
 // float32: y += scale * (codes . x) + minimum * (sum of x).
 #pragma once
 
 #include <type_traits>
 
 #include "kernels/cuda/matrix.h"
+#include "kernels/cuda/primitives/copy.h"
 #include "kernels/cuda/primitives/matrix.h"
 #include "kernels/cuda/primitives/memory.h"
 #include "kernels/cuda/primitives/numbers.h"
@@ -35,6 +36,54 @@ struct Kind {
   static constexpr int kGroupNumbers = 8 * w4::scale_numbers(kOffset);
 };
 
+// A strip's side of one tile, in shared memory.
+template <typename Kind>
+struct alignas(16) Slot {
+  Bytes16 codes[kLanes];
+  uint16_t scales[Kind::kSegments][Kind::kGroupNumbers];
+};
+
+// Copies a strip's tiles into slots, from one tile on: one warp, asynchronously.
+template <typename Kind>
+class WeightStream {
+ public:
+  HALFTONE_DEVICE WeightStream(const DeviceMatrix& m, int strip, int tile) : group_(m.group) {
+    constexpr int kStrips = kBlockRows / w4::kStripRows;
+    const int block = strip / kStrips, in_block = strip % kStrips;
+    codes_ = m.codes + static_cast<uint64_t>(block) * m.block_codes +
+             ((static_cast<int64_t>(in_block) * m.tiles + tile) * kLanes + lane()) * sizeof(Bytes16);
+    const int input = tile * kTileInputs + lane() / kGroupChunks * Kind::kSegment, group = input / m.group;
+    in_group_ = input - group * m.group;
+    scales_ = m.scales + static_cast<uint64_t>(block) * m.block_scales +
+              (static_cast<int64_t>(in_block) * w4::stored_groups(m.tiles, m.group) + group) * kGroupBytes +
+              lane() % kGroupChunks * sizeof(Bytes16);
+  }
+
+  HALFTONE_DEVICE void next(Slot<Kind>* slot) {
+    cp_async_16(slot->codes + lane(), codes_);
+    codes_ += kLanes * sizeof(Bytes16);
+    if (lane() < Kind::kSegments * kGroupChunks) {
+      cp_async_16(reinterpret_cast<Bytes16*>(slot->scales) + lane(), scales_);
+      pass_tile();
+    }
+  }
+
+ private:
+  static constexpr int kGroupBytes = Kind::kGroupNumbers * 2, kGroupChunks = kGroupBytes / 16;
+
+  HALFTONE_DEVICE static int lane() { return static_cast<int>(threadIdx.x) % kLanes; }
+  HALFTONE_DEVICE void pass_tile() {
+    if constexpr (Kind::kGroupIsSegment) {
+      scales_ += Kind::kSegments * kGroupBytes;
+    } else {
+      for (in_group_ += kTileInputs; in_group_ >= group_; in_group_ -= group_) scales_ += kGroupBytes;
+    }
+  }
+
+  const std::byte *codes_, *scales_;  // this lane's next 16 bytes
+  int group_, in_group_;
+};
+
 // One lane's.
 template <typename Kind>
 struct Weights {
@@ -42,48 +91,23 @@ struct Weights {
   uint32_t scales[Kind::kSegments], offsets[Kind::kSegments];  // two f16: of rows g and g + 8 (g = lane / 4)
 };
 
-// Walks a strip's tiles from one on.
 template <typename Kind>
-class WeightStream {
- public:
-  HALFTONE_DEVICE WeightStream(const DeviceMatrix& m, int strip, int tile) : group_(m.group) {
-    constexpr int kStrips = kBlockRows / w4::kStripRows;
-    const int lane = static_cast<int>(threadIdx.x) % kLanes, block = strip / kStrips, in_block = strip % kStrips;
-    const int groups = w4::stored_groups(m.tiles, m.group), first = tile * kTileInputs / m.group;
-    codes_ = m.codes + static_cast<uint64_t>(block) * m.block_codes +
-             ((static_cast<int64_t>(in_block) * m.tiles + tile) * kLanes + lane) * sizeof(Bytes16);
-    scales_ = reinterpret_cast<const uint16_t*>(m.scales + static_cast<uint64_t>(block) * m.block_scales) +
-              (static_cast<int64_t>(in_block) * groups + first) * Kind::kGroupNumbers +
-              lane / 4 * w4::scale_numbers(Kind::kOffset);
-    in_group_ = tile * kTileInputs - first * m.group;
-  }
-
-  HALFTONE_DEVICE void next(Weights<Kind>* out) {
-    const Bytes16 words = load_16_once(codes_);
-    out->words[0] = words.x, out->words[1] = words.y, out->words[2] = words.z, out->words[3] = words.w;
-    codes_ += kLanes * sizeof(Bytes16);
-    HALFTONE_UNROLL
-    for (int segment = 0; segment < Kind::kSegments; ++segment) {
-      load_scales(segment, out);
-      if (!Kind::kGroupIsSegment) in_group_ += Kind::kSegment;
-      if (Kind::kGroupIsSegment || in_group_ >= group_) scales_ += Kind::kGroupNumbers, in_group_ = 0;
-    }
-  }
-
- private:
-  HALFTONE_DEVICE void load_scales(int segment, Weights<Kind>* out) const {
+HALFTONE_DEVICE Weights<Kind> read_slot(const Slot<Kind>& slot) {
+  const int lane = static_cast<int>(threadIdx.x) % kLanes;
+  const Bytes16 words = load_shared(slot.codes + lane);
+  Weights<Kind> out{{words.x, words.y, words.z, words.w}, {}, {}};
+  HALFTONE_UNROLL
+  for (int segment = 0; segment < Kind::kSegments; ++segment) {
+    const uint16_t* at = slot.scales[segment] + lane / 4 * w4::scale_numbers(Kind::kOffset);
     if constexpr (Kind::kOffset == Offset::kSymmetric) {
-      out->scales[segment] = *reinterpret_cast<const uint32_t*>(scales_);
+      out.scales[segment] = load_shared(reinterpret_cast<const uint32_t*>(at));
     } else {
-      const Bytes8 both = *reinterpret_cast<const Bytes8*>(scales_);
-      out->scales[segment] = both.x, out->offsets[segment] = both.y;
+      const Bytes8 both = load_shared(reinterpret_cast<const Bytes8*>(at));
+      out.scales[segment] = both.x, out.offsets[segment] = both.y;
     }
   }
-
-  const std::byte* codes_;
-  const uint16_t* scales_;
-  int group_, in_group_;
-};
+  return out;
+}
 
 // Two codes, one in each half of the word, as bf16 numbers: 128 + code has the code as its last mantissa bits.
 HALFTONE_DEVICE uint32_t codes_as_bf16(uint32_t word) {
