@@ -11,7 +11,7 @@ struct DeviceAttention {
   const uint16_t* q = nullptr;  // bf16
   uint16_t* y = nullptr;
   int64_t q_stride = 0, y_stride = 0;
-  int32_t heads = 0, rows = 0;
+  int32_t heads = 0, rows = 0, processors = 1;  // processors: of the card
   float scale = 1;
   int32_t window = 0;
   float* partials =

@@ -1,115 +1,155 @@
-// A block for each (token, KV head) and, where there is memory for partial results, each split of 256 positions.
+// A block for each token and one, two or four query heads of a KV head and, where there is memory for partial results,
+// each split of 256 positions. Keys and values come through a ring in shared memory (attention_pieces.h).
 // Scores: a thread for each position (keys lie [head_dim][tokens] in a page, so that neighbours read neighbours).
 // Values: a thread for each dimension. Splits are merged in ascending order by the same arithmetic whether one block
-// walks them or many blocks share them, so that a result does not depend on its company. Bound: bytes of the pages,
-// read once for each four query heads of a KV head and each token.
+// walks them or many blocks share them, and a head has the same sums whatever shares its block, so that a result does
+// not depend on its company. Bound: bytes of the pages, read once for each token and block of heads; for few tokens of
+// short sequences, latency: three dependent readings, then the multiply-adds of a split.
 #pragma once
 
+#include "kernels/contract/check.h"
 #include "kernels/contract/exp.h"
-#include "kernels/cuda/attention.h"
-#include "kernels/cuda/block.h"
+#include "kernels/cuda/attention_pieces.h"
 #include "kernels/cuda/primitives/numbers.h"
 
 namespace halftone::HALFTONE_CUDA_NAMESPACE::attention {
 
-constexpr int kThreads = 128;
-constexpr int kHeadsAtOnce = 4;  // query heads that share what was read of a key or value
+constexpr int kBatch = 8;  // codes that are read before the first is needed
+constexpr int kDimsOfThread = 2;
+constexpr int kMostHeadDim = kDimsOfThread * kThreads;
 
-struct Work {
-  int row, kv_head, position, group;  // group: query heads of a KV head
-  int first_head;
+// One split, or what was merged so far, as every thread has it: the largest score and the sum of the weights of each
+// head, and the weighted values of dimensions threadIdx.x and threadIdx.x + 128.
+template <int kHeads>
+struct Attended {
+  OfHeads<kHeads> max, sum, out[kDimsOfThread];
 };
 
-// Some positions of one split.
-struct Positions {
-  int first, end;
-};
-
-// Shared memory of a block, in floats.
-struct Shared {
-  float* scratch;  // [warps]
-  float* q;        // [group][head_dim]
-  float* weights;  // [group][kAttentionSplit]: scores, then exp(score - max)
-  float* out;      // [group][head_dim]: merged so far
-  float* max;      // [group]
-  float* sum;      // [group]
-};
-
-inline size_t shared_floats(int group, int head_dim) {
-  const size_t each = 2 * static_cast<size_t>(head_dim) + kAttentionSplit + 2;
-  return kThreads / kWarp + static_cast<size_t>(group) * each;
+template <int kHeads>
+HALFTONE_DEVICE OfHeads<kHeads> each(float value) {
+  OfHeads<kHeads> all;
+  HALFTONE_UNROLL
+  for (int h = 0; h < kHeads; ++h) all.head[h] = value;
+  return all;
 }
 
-HALFTONE_DEVICE Shared shared_of(int group, int head_dim) {
-  Shared s;
-  s.scratch = dynamic_shared<float>();
-  s.q = s.scratch + kThreads / kWarp;
-  s.weights = s.q + group * head_dim;
-  s.out = s.weights + group * kAttentionSplit;
-  s.max = s.out + group * head_dim;
-  s.sum = s.max + group;
-  return s;
+// Calls f(first) ... f(end - 1), kBatch of them in a row without a branch.
+template <typename F>
+HALFTONE_DEVICE void in_batches(int first, int end, const F& f) {
+  for (; first + kBatch <= end; first += kBatch) {
+    HALFTONE_UNROLL
+    for (int i = 0; i < kBatch; ++i) f(first + i);
+  }
+  for (; first < end; ++first) f(first);
 }
 
-// Scores of the positions into shared.weights.
-template <typename Pages>
-HALFTONE_DEVICE void score_split(const DeviceAttention& call, const DeviceKv& kv, const DeviceBatch& batch,
-                                 const Work& work, Positions seen, const Shared& shared) {
-  for (int t = seen.first + static_cast<int>(threadIdx.x); t < seen.end; t += kThreads) {
-    const std::byte* page = page_of(kv, batch, work.row, t);
-    const int slot = t % kv.page_tokens;
-    const auto* keys =
-        reinterpret_cast<const typename Pages::Code*>(page + static_cast<uint64_t>(work.kv_head) * kv.head_bytes) +
-        slot;
-    const float scale = Pages::scale(page, kv, work.kv_head, 0, slot);
-    for (int head = 0; head < work.group; head += kHeadsAtOnce) {
-      float dots[kHeadsAtOnce] = {};
-      for (int d = 0; d < kv.head_dim; ++d) {
-        const float key = Pages::value(keys[d * kv.page_tokens], scale);
-        for (int h = 0; h < kHeadsAtOnce; ++h) {
-          if (head + h < work.group) dots[h] = fma(shared.q[(head + h) * kv.head_dim + d], key, dots[h]);
-        }
-      }
-      HALFTONE_UNROLL
-      for (int h = 0; h < kHeadsAtOnce; ++h) {
-        if (head + h >= work.group) continue;
-        shared.weights[(head + h) * kAttentionSplit + t % kAttentionSplit] = dots[h] * call.scale;
-      }
+template <int kHeads>
+HALFTONE_DEVICE void load_queries(const DeviceAttention& call, const Work<kHeads>& work) {
+  const uint16_t* q = call.q + work.row * call.q_stride + work.first_head * work.kv.head_dim;
+  for (int d = static_cast<int>(threadIdx.x); d < work.kv.head_dim; d += kThreads) {
+    OfHeads<kHeads> all = each<kHeads>(0);
+    HALFTONE_UNROLL
+    for (int h = 0; h < kHeads; ++h) {
+      if (h < work.heads) all.head[h] = f32_from_bf16(q[h * work.kv.head_dim + d]);
     }
+    work.shared.q[d] = all;
+  }
+}
+
+// Into shared.scales.
+template <typename Pages, int kHeads>
+HALFTONE_DEVICE void load_scales(const Work<kHeads>& work, const Split& split) {
+  for (int t = split.first + static_cast<int>(threadIdx.x); t < split.end; t += kThreads) {
+    const std::byte* page = page_at(work, split, t);
+    const int slot = t & (work.kv.page_tokens - 1);
+    const float key = Pages::scale(page, work.kv, work.kv_head, 0, slot);
+    const float value = Pages::scale(page, work.kv, work.kv_head, 1, slot);
+    work.shared.scales[t - split.begin] = key;
+    work.shared.scales[kAttentionSplit + t - split.begin] = value;
+  }
+}
+
+template <typename Pages, int kHeads>
+HALFTONE_DEVICE float scale_of(const Work<kHeads>& work, int is_value, int place) {
+  if constexpr (Pages::kHasScales) return work.shared.scales[is_value * kAttentionSplit + place];
+  return 1;
+}
+
+// Scores of the split into shared.weights. Returns how many pieces were taken.
+template <typename Pages, int kHeads>
+HALFTONE_DEVICE int score_split(float scale, const Work<kHeads>& work, const Split& split) {
+  using Code = typename Pages::Code;
+  int piece = 0;
+  for (int tile = split.first_tile(); tile < split.end; tile += kThreads) {
+    const int t = tile + static_cast<int>(threadIdx.x), place = t - split.begin;
+    const bool seen = t >= split.first && t < split.end;
+    OfHeads<kHeads> dots = each<kHeads>(0);
+    for (int first = 0; first < work.kv.head_dim; first += kPieceRows<Code>) {
+      const Code* keys = take_piece<Code>(work, split, piece++) + threadIdx.x;
+      if (!seen) continue;
+      const float key_scale = scale_of<Pages>(work, 0, place);
+      const OfHeads<kHeads>* q = work.shared.q + first;
+      in_batches(0, smaller(kPieceRows<Code>, work.kv.head_dim - first), [&](int d) {
+        const float key = Pages::value(keys[d * kThreads], key_scale);
+        const OfHeads<kHeads> of_dim = q[d];
+        HALFTONE_UNROLL
+        for (int h = 0; h < kHeads; ++h) dots.head[h] = fma(of_dim.head[h], key, dots.head[h]);
+      });
+    }
+    HALFTONE_UNROLL
+    for (int h = 0; h < kHeads; ++h) dots.head[h] = dots.head[h] * scale;
+    if (seen) work.shared.weights[place] = dots;
   }
   block_barrier();
+  return piece;
 }
 
-// Turns one head's scores into weights; their largest and their sum for every thread.
-HALFTONE_DEVICE void weigh_split(Positions seen, float* weights, float* scratch, float* max, float* sum) {
-  float largest = -HUGE_VALF, all = 0;
-  for (int t = seen.first + static_cast<int>(threadIdx.x); t < seen.end; t += kThreads) {
-    largest = Max::of(largest, weights[t % kAttentionSplit]);
+// Turns scores into weights; their largest and their sum.
+template <int kHeads>
+HALFTONE_DEVICE void weigh_split(const Work<kHeads>& work, const Split& split, Attended<kHeads>* to) {
+  const int first = split.first - split.begin + static_cast<int>(threadIdx.x), end = split.end - split.begin;
+  OfHeads<kHeads> max = each<kHeads>(-HUGE_VALF), sum = each<kHeads>(0);
+  for (int place = first; place < end; place += kThreads) {
+    const OfHeads<kHeads> scores = work.shared.weights[place];
+    HALFTONE_UNROLL
+    for (int h = 0; h < kHeads; ++h) max.head[h] = Max::of(max.head[h], scores.head[h]);
   }
-  *max = reduce_block<Max>(largest, scratch);
-  for (int t = seen.first + static_cast<int>(threadIdx.x); t < seen.end; t += kThreads) {
-    float& weight = weights[t % kAttentionSplit];
-    weight = exp_ordered<ExpOps>(weight - *max);
-    all = all + weight;
+  reduce_block<Max>(max.head, work.shared.scratch);
+  for (int place = first; place < end; place += kThreads) {
+    OfHeads<kHeads> weights = work.shared.weights[place];
+    HALFTONE_UNROLL
+    for (int h = 0; h < kHeads; ++h) {
+      weights.head[h] = exp_ordered<ExpOps>(weights.head[h] - max.head[h]);
+      sum.head[h] = sum.head[h] + weights.head[h];
+    }
+    work.shared.weights[place] = weights;
   }
-  *sum = reduce_block<Sum>(all, scratch);
+  reduce_block<Sum>(sum.head, work.shared.scratch);
+  to->max = max, to->sum = sum;
 }
 
-// out[h] = weighted values of dimension d, for some heads at once.
-template <typename Pages>
-HALFTONE_DEVICE void add_values(const DeviceKv& kv, const DeviceBatch& batch, const Work& work, Positions seen,
-                                int head, int d, const Shared& shared, float* out) {
-  for (int t = seen.first; t < seen.end; ++t) {
-    const std::byte* page = page_of(kv, batch, work.row, t);
-    const int slot = t % kv.page_tokens;
-    const auto* values =
-        reinterpret_cast<const typename Pages::Code*>(page + static_cast<uint64_t>(work.kv_head) * kv.head_bytes) +
-        kv.head_dim * kv.page_tokens;
-    const float value = Pages::value(values[slot * kv.head_dim + d], Pages::scale(page, kv, work.kv_head, 1, slot));
-    for (int h = 0; h < kHeadsAtOnce; ++h) {
-      if (head + h < work.group) {
-        out[h] = fma(shared.weights[(head + h) * kAttentionSplit + t % kAttentionSplit], value, out[h]);
-      }
+// The weighted values, from `piece` on.
+template <typename Pages, int kHeads>
+HALFTONE_DEVICE void add_values(const Work<kHeads>& work, const Split& split, int piece, Attended<kHeads>* to) {
+  using Code = typename Pages::Code;
+  HALFTONE_UNROLL
+  for (int i = 0; i < kDimsOfThread; ++i) to->out[i] = each<kHeads>(0);
+  for (int first = split.first_run(); first < split.end; first += kPieceRows<Code>) {
+    const Code* values = take_piece<Code>(work, split, piece++);
+    const int place = first - split.begin;
+    const int from = larger(split.first - first, 0), end = smaller(split.end - first, kPieceRows<Code>);
+    HALFTONE_UNROLL
+    for (int i = 0; i < kDimsOfThread; ++i) {
+      const int d = static_cast<int>(threadIdx.x) + i * kThreads;
+      if (d >= work.kv.head_dim) continue;
+      OfHeads<kHeads> out = to->out[i];
+      in_batches(from, end, [&](int t) {
+        const float value = Pages::value(values[t * work.kv.head_dim + d], scale_of<Pages>(work, 1, place + t));
+        const OfHeads<kHeads> weights = work.shared.weights[place + t];
+        HALFTONE_UNROLL
+        for (int h = 0; h < kHeads; ++h) out.head[h] = fma(weights.head[h], value, out.head[h]);
+      });
+      to->out[i] = out;
     }
   }
 }
@@ -120,100 +160,127 @@ HALFTONE_DEVICE float merged(float all, float max, float split, float split_max)
   return fma(split, exp_ordered<ExpOps>(split_max - most), all * exp_ordered<ExpOps>(max - most));
 }
 
+template <int kHeads>
+HALFTONE_DEVICE void merge(const Attended<kHeads>& split, Attended<kHeads>* all) {
+  HALFTONE_UNROLL
+  for (int h = 0; h < kHeads; ++h) {
+    const float max = all->max.head[h], split_max = split.max.head[h];
+    HALFTONE_UNROLL
+    for (int i = 0; i < kDimsOfThread; ++i) {
+      all->out[i].head[h] = merged(all->out[i].head[h], max, split.out[i].head[h], split_max);
+    }
+    all->sum.head[h] = merged(all->sum.head[h], max, split.sum.head[h], split_max);
+    all->max.head[h] = Max::of(max, split_max);
+  }
+}
+
 HALFTONE_DEVICE int64_t partial_at(const DeviceAttention& call, int row, int head, int split, int head_dim) {
   return ((static_cast<int64_t>(row) * call.heads + head) * call.splits + split) * (2 + head_dim);
 }
 
-// Puts a split's result where it belongs: among the partials, or into what this block has merged.
-template <typename Pages>
-HALFTONE_DEVICE void take_split(const DeviceAttention& call, const DeviceKv& kv, const DeviceBatch& batch,
-                                const Work& work, Positions seen, bool is_first, const Shared& shared) {
-  auto partial = [&](int head) {
-    return call.partials +
-           partial_at(call, work.row, work.first_head + head, seen.first / kAttentionSplit, kv.head_dim);
-  };
-  for (int head = 0; head < work.group; head += kHeadsAtOnce) {
-    float max[kHeadsAtOnce], sum[kHeadsAtOnce];
+// Calls f(h, i, d) for each head and each dimension d of this thread, its i-th.
+template <int kHeads, typename F>
+HALFTONE_DEVICE void each_output(const Work<kHeads>& work, const F& f) {
+  HALFTONE_UNROLL
+  for (int h = 0; h < kHeads; ++h) {
     HALFTONE_UNROLL
-    for (int h = 0; h < kHeadsAtOnce; ++h) {
-      if (head + h >= work.group) continue;
-      weigh_split(seen, shared.weights + (head + h) * kAttentionSplit, shared.scratch, &max[h], &sum[h]);
+    for (int i = 0; i < kDimsOfThread; ++i) {
+      const int d = static_cast<int>(threadIdx.x) + i * kThreads;
+      if (h < work.heads && d < work.kv.head_dim) f(h, i, d);
     }
-    for (int d = static_cast<int>(threadIdx.x); d < kv.head_dim; d += kThreads) {
-      float out[kHeadsAtOnce] = {};
-      add_values<Pages>(kv, batch, work, seen, head, d, shared, out);
-      HALFTONE_UNROLL
-      for (int h = 0; h < kHeadsAtOnce; ++h) {
-        if (head + h >= work.group) continue;
-        float& all = shared.out[(head + h) * kv.head_dim + d];
-        if (call.partials != nullptr) {
-          partial(head + h)[2 + d] = out[h];
-        } else {
-          all = is_first ? out[h] : merged(all, shared.max[head + h], out[h], max[h]);
-        }
-      }
-    }
-    block_barrier();
-    if (threadIdx.x == 0) {
-      HALFTONE_UNROLL
-      for (int h = 0; h < kHeadsAtOnce; ++h) {
-        if (head + h >= work.group) continue;
-        float &all_max = shared.max[head + h], &all_sum = shared.sum[head + h];
-        if (call.partials != nullptr) {
-          partial(head + h)[0] = max[h], partial(head + h)[1] = sum[h];
-        } else {
-          all_sum = is_first ? sum[h] : merged(all_sum, all_max, sum[h], max[h]);
-          all_max = is_first ? max[h] : Max::of(all_max, max[h]);
-        }
-      }
-    }
-    block_barrier();
   }
+}
+
+template <int kHeads>
+HALFTONE_DEVICE void put_partials(const DeviceAttention& call, const Work<kHeads>& work, int split,
+                                  const Attended<kHeads>& one) {
+  each_output(work, [&](int h, int i, int d) {
+    float* partial = call.partials + partial_at(call, work.row, work.first_head + h, split, work.kv.head_dim);
+    if (d == 0) partial[0] = one.max.head[h], partial[1] = one.sum.head[h];
+    partial[2 + d] = one.out[i].head[h];
+  });
 }
 
 HALFTONE_DEVICE int first_visible(int position, int window) {
   return window > 0 && position >= window ? position - window + 1 : 0;
 }
 
-template <typename Pages>
+struct Token {
+  int position, page_begin;
+};
+
+template <int kHeads>
+HALFTONE_DEVICE Work<kHeads> work_of(const DeviceAttention& call, const DeviceKv& kv, const DeviceBatch& batch,
+                                     const Token& token) {
+  const int group = call.heads / kv.kv_heads, blocks = (group + kHeads - 1) / kHeads;  // blocks: of a KV head
+  const int kv_head = static_cast<int>(blockIdx.y) / blocks, first = static_cast<int>(blockIdx.y) % blocks * kHeads;
+  return {kv,
+          static_cast<int>(blockIdx.x),
+          kv_head,
+          kv_head * group + first,
+          smaller(kHeads, group - first),
+          token.position,
+          batch.pages + token.page_begin,
+          shared_of<kHeads>(kv.head_dim)};
+}
+
+// Grid: (rows, blocks of heads, splits).
+template <typename Pages, int kHeads>
 HALFTONE_KERNEL void HALFTONE_LAUNCH_BOUNDS(kThreads, 4)
     attention_kernel(DeviceAttention call, DeviceKv kv, DeviceBatch batch) {
-  const int row = static_cast<int>(blockIdx.x);
-  if (row >= *batch.tokens) return;
-  Work work{row, static_cast<int>(blockIdx.y), batch.positions[row], call.heads / kv.kv_heads, 0};
-  work.first_head = work.kv_head * work.group;
-  const Shared shared = shared_of(work.group, kv.head_dim);
-  const uint16_t* q = call.q + row * call.q_stride + work.first_head * kv.head_dim;
-  for (int i = static_cast<int>(threadIdx.x); i < work.group * kv.head_dim; i += kThreads)
-    shared.q[i] = f32_from_bf16(q[i]);
-  block_barrier();
+  const int row = static_cast<int>(blockIdx.x), tokens_left = *batch.tokens - 1 - row;
+  const Token token{batch.positions[row], batch.page_begin[row]};
+  // No token: then the rest is what an earlier step left. One condition, so that the three readings wait together.
+  if ((tokens_left | token.position | token.page_begin) < 0) return;
+  const Work<kHeads> work = work_of<kHeads>(call, kv, batch, token);
   const int visible = first_visible(work.position, call.window);
   const int first_split = call.partials != nullptr ? static_cast<int>(blockIdx.z) : visible / kAttentionSplit;
   const int end_split = call.partials != nullptr ? first_split + 1 : work.position / kAttentionSplit + 1;
-  for (int split = first_split; split < end_split; ++split) {
-    Positions seen{split * kAttentionSplit, (split + 1) * kAttentionSplit};
-    if (seen.first < visible) seen.first = visible;
-    if (seen.end > work.position + 1) seen.end = work.position + 1;
-    if (seen.first >= seen.end) return;  // only where splits are shared: this one is not seen
-    score_split<Pages>(call, kv, batch, work, seen, shared);
-    take_split<Pages>(call, kv, batch, work, seen, split == first_split, shared);
+  Attended<kHeads> all = {};
+  for (int i = first_split; i < end_split; ++i) {
+    const int begin = i * kAttentionSplit;
+    const Split split{begin, larger(begin, visible), smaller(begin + kAttentionSplit, work.position + 1)};
+    if (split.first >= split.end) return;  // only where splits are shared: this one is not seen
+    begin_split<typename Pages::Code>(work, split);
+    if constexpr (Pages::kHasScales) load_scales<Pages>(work, split);
+    if (i == first_split) load_queries(call, work);
+    Attended<kHeads> one;
+    const int pieces = score_split<Pages>(call.scale, work, split);
+    weigh_split(work, split, &one);
+    add_values<Pages>(work, split, pieces, &one);
+    if (i == first_split) {
+      all = one;
+    } else {
+      merge(one, &all);
+    }
   }
-  if (call.partials != nullptr) return;
-  uint16_t* y = call.y + row * call.y_stride + work.first_head * kv.head_dim;
-  for (int i = static_cast<int>(threadIdx.x); i < work.group * kv.head_dim; i += kThreads) {
-    y[i] = bf16_from_f32(shared.out[i] / shared.sum[i / kv.head_dim]);
-  }
+  if (call.partials != nullptr) return put_partials(call, work, first_split, all);
+  uint16_t* y = call.y + work.row * call.y_stride + work.first_head * kv.head_dim;
+  each_output(
+      work, [&](int h, int i, int d) { y[h * kv.head_dim + d] = bf16_from_f32(all.out[i].head[h] / all.sum.head[h]); });
 }
 
 cudaError_t merge_partials(const DeviceAttention& call, const DeviceBatch& batch, int head_dim, cudaStream_t stream);
 
+// Query heads for a block: those that can share what is read, but fewer where that gives the card too few blocks.
+int heads_of_block(const DeviceAttention& call, int kv_heads);
+
+template <typename Pages, int kHeads>
+cudaError_t attend_by(const DeviceAttention& call, const DeviceKv& kv, const DeviceBatch& batch, cudaStream_t stream) {
+  const int blocks = (call.heads / kv.kv_heads + kHeads - 1) / kHeads * kv.kv_heads;
+  const int splits = call.partials != nullptr ? call.splits : 1;
+  const LaunchShape shape{
+      dim3(static_cast<unsigned>(call.rows), static_cast<unsigned>(blocks), static_cast<unsigned>(splits)),
+      dim3(kThreads), shared_bytes<kHeads>(kv.head_dim, Pages::kHasScales), stream};
+  return launch(attention_kernel<Pages, kHeads>, shape, call, kv, batch);
+}
+
 template <typename Pages>
 cudaError_t attend(const DeviceAttention& call, const DeviceKv& kv, const DeviceBatch& batch, cudaStream_t stream) {
-  const unsigned rows = static_cast<unsigned>(call.rows);
-  const unsigned splits = call.partials != nullptr ? static_cast<unsigned>(call.splits) : 1;
-  const LaunchShape shape{dim3(rows, static_cast<unsigned>(kv.kv_heads), splits), dim3(kThreads),
-                          shared_floats(call.heads / kv.kv_heads, kv.head_dim) * sizeof(float), stream};
-  const cudaError_t error = launch(attention_kernel<Pages>, shape, call, kv, batch);
+  HALFTONE_CHECK(kv.head_dim <= kMostHeadDim);
+  const int heads = heads_of_block(call, kv.kv_heads);
+  const auto by = heads == 1 ? attend_by<Pages, 1> : heads == 2 ? attend_by<Pages, 2> : attend_by<Pages, 4>;
+  const cudaError_t error = by(call, kv, batch, stream);
   if (error != cudaSuccess || call.partials == nullptr) return error;
   return merge_partials(call, batch, kv.head_dim, stream);
 }

@@ -1,6 +1,7 @@
 #include "kernels/cuda/backend.h"
 
 #include <algorithm>
+#include <bit>
 #include <mutex>
 #include <vector>
 
@@ -133,6 +134,7 @@ class Backend final : public Device {
     attention.scale = call.scale;
     attention.window = static_cast<int32_t>(call.window);
     attention.splits = batch_.splits();
+    attention.processors = processors_;
     const size_t wanted = attention_partial_bytes(call.q.rows, call.heads, call.kv.layout->head_dim, attention.splits);
     const bool shared = attention.splits > 1 && wanted <= workspace_.bytes;
     if (shared) attention.partials = reinterpret_cast<float*>(workspace_.data);
@@ -183,6 +185,7 @@ class Backend final : public Device {
     kv.head_bytes = static_cast<uint32_t>(layout.head_bytes);
     kv.scales_offset = static_cast<uint32_t>(layout.scales_offset);
     kv.page_tokens = static_cast<int32_t>(layout.page_tokens);
+    kv.page_shift = std::countr_zero(static_cast<uint32_t>(layout.page_tokens));
     kv.kv_heads = static_cast<int32_t>(layout.kv_heads);
     kv.head_dim = static_cast<int32_t>(layout.head_dim);
     return kv;

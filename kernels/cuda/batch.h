@@ -22,11 +22,12 @@ struct DeviceKv {
   uint64_t page_bytes = 0;
   uint32_t head_bytes = 0, scales_offset = 0;
   int32_t page_tokens = 0, kv_heads = 0, head_dim = 0;
+  int32_t page_shift = 0;  // page_tokens is 1 << page_shift
 };
 
 // A page's layer, where the position of a row's sequence lies.
 HALFTONE_DEVICE std::byte* page_of(const DeviceKv& kv, const DeviceBatch& batch, int row, int position) {
-  const int32_t page = batch.pages[batch.page_begin[row] + position / kv.page_tokens];
+  const int32_t page = batch.pages[batch.page_begin[row] + (position >> kv.page_shift)];
   return kv.layer + static_cast<uint64_t>(page) * kv.page_bytes;
 }
 

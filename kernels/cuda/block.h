@@ -18,17 +18,30 @@ struct Max {
   HALFTONE_DEVICE static float of(float a, float b) { return a < b ? b : a; }
 };
 
-// Every thread gets the result. scratch: shared, a float for each warp; free again when the call returns.
+// Several numbers, each by itself; every thread gets the results. scratch: shared, kCount floats for each warp; free
+// again when the call returns.
+template <typename Op, int kCount>
+HALFTONE_DEVICE void reduce_block(float (&values)[kCount], float* scratch) {
+  const int warps = static_cast<int>(blockDim.x) / kWarp;
+  HALFTONE_UNROLL
+  for (int i = 0; i < kCount; ++i) {
+    values[i] = Op::of_warp(values[i]);
+    if (threadIdx.x % kWarp == 0) scratch[static_cast<int>(threadIdx.x) / kWarp * kCount + i] = values[i];
+  }
+  block_barrier();
+  HALFTONE_UNROLL
+  for (int i = 0; i < kCount; ++i) {
+    values[i] = scratch[i];
+    for (int warp = 1; warp < warps; ++warp) values[i] = Op::of(values[i], scratch[warp * kCount + i]);
+  }
+  block_barrier();
+}
+
 template <typename Op>
 HALFTONE_DEVICE float reduce_block(float value, float* scratch) {
-  const int warps = static_cast<int>(blockDim.x) / kWarp;
-  value = Op::of_warp(value);
-  if (threadIdx.x % kWarp == 0) scratch[threadIdx.x / kWarp] = value;
-  block_barrier();
-  float all = scratch[0];
-  for (int i = 1; i < warps; ++i) all = Op::of(all, scratch[i]);
-  block_barrier();
-  return all;
+  float values[1] = {value};
+  reduce_block<Op>(values, scratch);
+  return values[0];
 }
 
 }  // namespace halftone::HALFTONE_CUDA_NAMESPACE

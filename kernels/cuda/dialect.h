@@ -15,6 +15,7 @@
 #define HALFTONE_LAUNCH_BOUNDS(threads, blocks) __launch_bounds__(threads, blocks)
 #define HALFTONE_GRID_CONSTANT __grid_constant__
 #define HALFTONE_UNROLL _Pragma("unroll")
+#define HALFTONE_NO_UNROLL _Pragma("unroll 1")
 
 namespace halftone::cuda {
 
@@ -43,6 +44,7 @@ HALFTONE_DEVICE T* dynamic_shared() {
 #define HALFTONE_LAUNCH_BOUNDS(threads, blocks)
 #define HALFTONE_GRID_CONSTANT
 #define HALFTONE_UNROLL
+#define HALFTONE_NO_UNROLL
 
 #define threadIdx (::halftone::cuda_host::machine::here->thread)
 #define blockIdx (::halftone::cuda_host::machine::here->block)

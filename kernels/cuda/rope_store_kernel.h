@@ -44,7 +44,7 @@ template <typename Pages>
 HALFTONE_DEVICE void store_head(const DeviceRope& call, const DeviceKv& kv, std::byte* page, int row, int head,
                                 int position, float* x) {
   using Code = typename Pages::Code;
-  const int slot = position % kv.page_tokens;
+  const int slot = position & (kv.page_tokens - 1);
   auto* keys = reinterpret_cast<Code*>(page + static_cast<uint64_t>(head) * kv.head_bytes);
   Code* values = keys + kv.head_dim * kv.page_tokens;
   auto* scales = reinterpret_cast<uint16_t*>(page + kv.scales_offset) + head * 2 * kv.page_tokens + slot;

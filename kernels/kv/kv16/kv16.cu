@@ -11,9 +11,8 @@ namespace {
 
 struct Kv16Pages {
   using Code = uint16_t;
+  static constexpr bool kHasScales = false;
 
-  // Of all values of a token's key or value.
-  HALFTONE_DEVICE static float scale(const std::byte*, const DeviceKv&, int, int, int) { return 1.0f; }
   HALFTONE_DEVICE static float value(Code code, float) { return f32_from_f16(code); }
 
   // By one warp: `count` floats to codes[i * stride]. Returns how many values this lane clamped.

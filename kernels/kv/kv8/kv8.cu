@@ -11,8 +11,10 @@ namespace {
 
 struct Kv8Pages {
   using Code = int8_t;
+  static constexpr bool kHasScales = true;
   static constexpr float kMaxCode = 127.0f, kMaxValue = kMaxCode * 65504.0f;
 
+  // Of all values of a token's key or value.
   HALFTONE_DEVICE static float scale(const std::byte* page, const DeviceKv& kv, int head, int is_value, int slot) {
     const auto* scales = reinterpret_cast<const uint16_t*>(page + kv.scales_offset);
     return f32_from_f16(scales[(head * 2 + is_value) * kv.page_tokens + slot]);

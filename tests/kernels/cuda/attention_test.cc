@@ -150,13 +150,18 @@ class CudaAttentionTest : public OnCuda {
 };
 
 TEST_P(CudaAttentionTest, EveryHeadSize) {
-  for (int64_t head_dim : {8, 64, 96, 128}) run({2, 1, head_dim, 16, 0}, {{{0, 17}, {0, 1}}});
+  for (int64_t head_dim : {8, 64, 66, 96, 128, 192, 256}) run({2, 1, head_dim, 16, 0}, {{{0, 17}, {0, 1}}});
 }
 
 TEST_P(CudaAttentionTest, EveryGroupOfHeads) {
   run({1, 1, 16, 16, 0}, {{{0, 5}}});
   run({9, 3, 16, 16, 0}, {{{0, 5}, {0, 20}}});
   run({14, 2, 16, 32, 0}, {{{0, 33}}});
+}
+
+// Pages smaller and larger than what is copied at once, and than a split.
+TEST_P(CudaAttentionTest, EverySizeOfPages) {
+  for (int64_t page_tokens : {32, 64, 128, 256, 512}) run({4, 1, 24, page_tokens, 40}, {{{0, 290}}, {{290, 1}}});
 }
 
 TEST_P(CudaAttentionTest, NormsOfQueriesAndKeys) { run({4, 2, 64, 16, 0, true}, {{{0, 20}}}); }
