@@ -16,7 +16,8 @@ namespace halftone::bench {
 namespace {
 
 constexpr const char* kUsage =
-    "op_bench [--device NAME] [--isa NAME] [--threads N] [--seconds S] [--shapes NAME]\n         [--only WORD] [--json FILE]\n"
+    "op_bench [--device NAME] [--isa NAME] [--threads N] [--seconds S] [--shapes NAME]\n         [--only WORD] [--json "
+    "FILE]\n"
     "  --device   cpu or cuda:N; cpu\n"
     "  --isa      of the CPU (avx512vnni, avx2, emulated); the best that runs here\n"
     "  --threads  of the CPU; 0: one for each processor\n"

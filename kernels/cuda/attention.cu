@@ -9,6 +9,8 @@ constexpr int kMergedAtOnce = 8;  // splits that are read before the first is me
 // Grid: (rows, query heads); a thread for each dimension.
 HALFTONE_KERNEL void HALFTONE_LAUNCH_BOUNDS(kThreads, 4)
     merge_kernel(DeviceAttention call, DeviceBatch batch, int head_dim) {
+  let_next_begin();
+  wait_for_earlier();
   const int row = static_cast<int>(blockIdx.x), head = static_cast<int>(blockIdx.y);
   if (row >= *batch.tokens) return;
   const int position = batch.positions[row], first = first_visible(position, call.window) / kAttentionSplit;
@@ -39,7 +41,7 @@ HALFTONE_KERNEL void HALFTONE_LAUNCH_BOUNDS(kThreads, 4)
 
 cudaError_t merge_partials(const DeviceAttention& call, const DeviceBatch& batch, int head_dim, cudaStream_t stream) {
   const LaunchShape shape{dim3(static_cast<unsigned>(call.rows), static_cast<unsigned>(call.heads)), dim3(kThreads), 0,
-                          stream};
+                          stream, true};
   return launch(merge_kernel, shape, call, batch, head_dim);
 }
 

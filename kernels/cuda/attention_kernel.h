@@ -11,6 +11,7 @@
 #include "kernels/contract/exp.h"
 #include "kernels/cuda/attention_pieces.h"
 #include "kernels/cuda/primitives/numbers.h"
+#include "kernels/cuda/primitives/overlap.h"
 
 namespace halftone::HALFTONE_CUDA_NAMESPACE::attention {
 
@@ -228,6 +229,8 @@ HALFTONE_DEVICE Work<kHeads> work_of(const DeviceAttention& call, const DeviceKv
 template <typename Pages, int kHeads>
 HALFTONE_KERNEL void HALFTONE_LAUNCH_BOUNDS(kThreads, 4)
     attention_kernel(DeviceAttention call, DeviceKv kv, DeviceBatch batch) {
+  let_next_begin();
+  wait_for_earlier();
   const int row = static_cast<int>(blockIdx.x), tokens_left = *batch.tokens - 1 - row;
   const Token token{batch.positions[row], batch.page_begin[row]};
   // No token: then the rest is what an earlier step left. One condition, so that the three readings wait together.
@@ -271,7 +274,7 @@ cudaError_t attend_by(const DeviceAttention& call, const DeviceKv& kv, const Dev
   const int splits = call.partials != nullptr ? call.splits : 1;
   const LaunchShape shape{
       dim3(static_cast<unsigned>(call.rows), static_cast<unsigned>(blocks), static_cast<unsigned>(splits)),
-      dim3(kThreads), shared_bytes<kHeads>(kv.head_dim, Pages::kHasScales), stream};
+      dim3(kThreads), shared_bytes<kHeads>(kv.head_dim, Pages::kHasScales), stream, true};
   return launch(attention_kernel<Pages, kHeads>, shape, call, kv, batch);
 }
 

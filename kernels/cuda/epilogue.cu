@@ -2,6 +2,7 @@
 
 #include "kernels/contract/exp.h"
 #include "kernels/cuda/primitives/numbers.h"
+#include "kernels/cuda/primitives/overlap.h"
 
 namespace halftone::HALFTONE_CUDA_NAMESPACE {
 namespace {
@@ -19,16 +20,27 @@ struct F32 {
   HALFTONE_DEVICE static Stored store(float value) { return value; }
 };
 
+// All parts are asked for before the first one is needed.
 HALFTONE_DEVICE float add_up(const float* product, const EpilogueCall& call, int64_t at) {
   const int64_t one = static_cast<int64_t>(call.tokens) * call.rows;
-  float sum = product[at];
-  for (int part = 1; part < call.parts; ++part) sum = sum + product[part * one + at];
+  float parts[kProductParts];
+  HALFTONE_UNROLL
+  for (int part = 0; part < kProductParts; ++part) {
+    parts[part] = part < call.parts ? product[part * one + at] : 0.0f;
+  }
+  float sum = parts[0];
+  HALFTONE_UNROLL
+  for (int part = 1; part < kProductParts; ++part) {
+    if (part < call.parts) sum = sum + parts[part];
+  }
   return sum;
 }
 
 // A thread for each output of a token.
 template <typename Y>
 HALFTONE_KERNEL void HALFTONE_LAUNCH_BOUNDS(kThreads, 4) epilogue_kernel(EpilogueCall call) {
+  let_next_begin();
+  wait_for_earlier();
   const int row = static_cast<int>(blockIdx.x * kThreads + threadIdx.x);
   if (row >= call.rows) return;
   const int64_t token = blockIdx.y, at = token * call.rows + row;
@@ -44,7 +56,7 @@ HALFTONE_KERNEL void HALFTONE_LAUNCH_BOUNDS(kThreads, 4) epilogue_kernel(Epilogu
 
 cudaError_t finish_product(const EpilogueCall& call, DType y, cudaStream_t stream) {
   const unsigned blocks = static_cast<unsigned>((call.rows + kThreads - 1) / kThreads);
-  const LaunchShape shape{dim3(blocks, static_cast<unsigned>(call.tokens)), dim3(kThreads), 0, stream};
+  const LaunchShape shape{dim3(blocks, static_cast<unsigned>(call.tokens)), dim3(kThreads), 0, stream, true};
   return y == DType::kBF16 ? launch(epilogue_kernel<Bf16>, shape, call) : launch(epilogue_kernel<F32>, shape, call);
 }
 

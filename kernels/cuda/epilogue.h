@@ -6,6 +6,8 @@
 
 namespace halftone::HALFTONE_CUDA_NAMESPACE {
 
+constexpr int kProductParts = 8;  // at most
+
 struct EpilogueCall {
   const float* product = nullptr;  // [parts][tokens][rows]
   const float* up = nullptr;       // the same of swiglu_up; null: none

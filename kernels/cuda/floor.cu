@@ -91,8 +91,8 @@ double bytes_per_second(Stream& stream) {
     void* memory = nullptr;
     if (cudaMalloc(&memory, 2 * bytes) != cudaSuccess) break;
     auto* to = static_cast<std::byte*>(memory);
-    seconds = time_of(
-        stream, [&] { return cudaMemcpyAsync(to, to + bytes, bytes, cudaMemcpyDeviceToDevice, stream.get()); });
+    seconds =
+        time_of(stream, [&] { return cudaMemcpyAsync(to, to + bytes, bytes, cudaMemcpyDeviceToDevice, stream.get()); });
     if (seconds > 0) rate = 2.0 * static_cast<double>(bytes) / seconds;
     cudaFree(memory);
   }

@@ -18,7 +18,19 @@ struct LaunchShape {
   dim3 grid, block;
   size_t shared_bytes = 0;  // dynamic
   cudaStream_t stream = nullptr;
+  bool overlaps = false;  // the kernel calls wait_for_earlier() (primitives/overlap.h)
 };
+
+#ifdef __CUDACC__
+inline bool kernels_can_overlap() {
+  static const bool kCan = [] {
+    int device = 0, major = 0;
+    return cudaGetDevice(&device) == cudaSuccess &&
+           cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device) == cudaSuccess && major >= 9;
+  }();
+  return kCan;
+}
+#endif
 
 // Arguments are converted to the kernel's parameters and copied now.
 template <typename... Parameters, typename... Arguments>
@@ -38,6 +50,11 @@ cudaError_t launch(void (*kernel)(Parameters...), const LaunchShape& shape, Argu
   config.blockDim = shape.block;
   config.dynamicSmemBytes = shape.shared_bytes;
   config.stream = shape.stream;
+  cudaLaunchAttribute overlap = {};
+  overlap.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  overlap.val.programmaticStreamSerializationAllowed = 1;
+  config.attrs = &overlap;
+  config.numAttrs = shape.overlaps && kernels_can_overlap() ? 1 : 0;
   return cudaLaunchKernelEx(&config, kernel, std::forward<Arguments>(arguments)...);
 #else
   auto body = [kernel, parameters = std::tuple<std::remove_cv_t<Parameters>...>(

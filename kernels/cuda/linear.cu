@@ -9,7 +9,6 @@
 namespace halftone::HALFTONE_CUDA_NAMESPACE {
 namespace {
 
-constexpr int64_t kMostPieces = 8;
 constexpr int64_t kLeastTokens = 64;  // of one piece of a step; pieces begin at multiples of it
 
 // Floats that one token's product takes at most: all pieces of the inputs, of both matrices of a SwiGLU.
@@ -22,10 +21,10 @@ bool is_plain(const LinearCall& call) {
   return e.bias == nullptr && e.swiglu_up == nullptr && !e.add_to_y && call.y.dtype == DType::kF32;
 }
 
-// Tokens [first, first + count) of what was prepared.
+// Tokens [first, first + count) of what was prepared; first: of a block.
 Prepared tokens_of(Prepared x, int64_t first, int64_t count) {
-  x.x += first * x.stride;
-  x.sums += first * (kTileInputs / kSumInputs);
+  x.x += prepared_place(static_cast<int>(first), 0, x.tiles);
+  x.sums += sum_place(static_cast<int>(first), 0, x.tiles);
   x.tokens = static_cast<int32_t>(count);
   return x;
 }
@@ -79,8 +78,8 @@ class OneLinear {
       multiply(p);
     }
     const Tensor y = rows_of(call_.y, first, x.tokens);
-    const EpilogueCall epilogue{products,      up,       call_.epilogue.bias,     parts,  x.tokens,
-                                weights_.rows, call_.epilogue.add_to_y, y.data, y.stride};
+    const EpilogueCall epilogue{
+        products, up, call_.epilogue.bias, parts, x.tokens, weights_.rows, call_.epilogue.add_to_y, y.data, y.stride};
     stream_.check(finish_product(epilogue, y.dtype, stream_.get()), "linear's epilogue");
   }
 
@@ -113,7 +112,7 @@ DeviceMatrix device_matrix(const PackedMatrix& m) {
 
 size_t linear_workspace(int64_t max_tokens, int64_t max_cols, int processors) {
   // Of matrices in pieces: fewer blocks of rows than processors, of at most kMostPieces each.
-  const int64_t split_rows = 2 * std::max<int64_t>(max_cols, kMostPieces * processors * kBlockRows);
+  const int64_t split_rows = 2 * std::max<int64_t>(max_cols, int64_t{kProductParts} * processors * kBlockRows);
   const int64_t tokens = std::max(max_tokens, kLeastTokens);
   const int64_t floats = std::max(tokens * 2 * max_cols, kLeastTokens * split_rows);
   return aligned(prepared_bytes(tokens, max_cols)) + static_cast<size_t>(floats) * sizeof(float);

@@ -29,14 +29,29 @@ struct DeviceMatrix {
   int row_blocks() const { return (rows + kBlockRows - 1) / kBlockRows; }
 };
 
-// Activations as every product reads them (prepare.h), in device memory.
+// Activations as every product reads them (prepare.h), in device memory: as tensor cores take them. Blocks of 8 tokens;
+// of a block and a tile 64 chunks of 16 bytes: lane l of half h has 4 inputs (4 t to 4 t + 3, t = l % 4) of step 2 h
+// and of step 2 h + 1, of token l / 4; a step is 16 inputs. And sums of each step's inputs.
 struct Prepared {
-  const uint16_t* x = nullptr;  // [tokens][stride] bf16; zeros beyond the columns
-  const float* sums = nullptr;  // [tiles][tokens_stride][units of a tile]: of kSumInputs inputs each
-  int32_t stride = 0;           // whole tiles
-  int32_t tokens = 0, tokens_stride = 0;
+  const uint16_t* x = nullptr;  // [blocks of tokens][tiles][64 chunks][8] bf16; zeros beyond the columns
+  const float* sums = nullptr;  // [blocks of tokens][tiles][8 tokens][4]
+  int32_t tiles = 0, tokens = 0;
 };
+constexpr int kTokenBlock = 8;
+constexpr int kTokenBlockChunks = kTokenBlock * kTileInputs / 8;
 constexpr int kSumInputs = 16;
+constexpr int kTileSums = kTileInputs / kSumInputs;
+
+// Where the first of 4 inputs of a token lies, in numbers.
+HALFTONE_HOST_DEVICE int64_t prepared_place(int token, int input, int tiles) {
+  const int in_tile = input % kTileInputs, step = in_tile / 16, lane = token % kTokenBlock * 4 + in_tile % 16 / 4;
+  const int64_t tile = static_cast<int64_t>(token / kTokenBlock) * tiles + input / kTileInputs;
+  return tile * (kTokenBlockChunks * 8) + (step / 2 * 32 + lane) * 8 + step % 2 * 4 + in_tile % 4;
+}
+HALFTONE_HOST_DEVICE int64_t sum_place(int token, int sum, int tiles) {
+  const int64_t tile = static_cast<int64_t>(token / kTokenBlock) * tiles + sum / kTileSums;
+  return (tile * kTokenBlock + token % kTokenBlock) * kTileSums + sum % kTileSums;
+}
 
 // One product before its epilogue: out[part][token][row] in float32, to be added over the parts.
 struct Product {

@@ -1,5 +1,5 @@
-// The activations of a product: normalized where that is wanted, rounded to bf16, padded with zeros to whole tiles, and
-// summed by units of 16 for formats with a minimum.
+// The activations of a product: normalized where that is wanted, rounded to bf16, padded with zeros to whole tiles,
+// summed by 16 for formats with a minimum, and laid out as Prepared says.
 #pragma once
 
 #include "kernels/contract/tensor.h"

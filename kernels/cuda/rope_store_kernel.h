@@ -5,6 +5,7 @@
 #include "kernels/cuda/block.h"
 #include "kernels/cuda/primitives/atomic.h"
 #include "kernels/cuda/primitives/numbers.h"
+#include "kernels/cuda/primitives/overlap.h"
 #include "kernels/cuda/rope_store.h"
 
 namespace halftone::HALFTONE_CUDA_NAMESPACE::rope {
@@ -62,6 +63,8 @@ HALFTONE_DEVICE void store_head(const DeviceRope& call, const DeviceKv& kv, std:
 template <typename Pages>
 HALFTONE_KERNEL void HALFTONE_LAUNCH_BOUNDS(kWarp, 16)
     rope_store_kernel(DeviceRope call, DeviceKv kv, DeviceBatch batch) {
+  let_next_begin();
+  wait_for_earlier();
   const int row = static_cast<int>(blockIdx.x), head = static_cast<int>(blockIdx.y);
   if (row >= *batch.tokens) return;
   float* x = dynamic_shared<float>();
@@ -76,7 +79,7 @@ HALFTONE_KERNEL void HALFTONE_LAUNCH_BOUNDS(kWarp, 16)
 template <typename Pages>
 cudaError_t rope_store(const DeviceRope& call, const DeviceKv& kv, const DeviceBatch& batch, cudaStream_t stream) {
   const LaunchShape shape{dim3(static_cast<unsigned>(call.rows), static_cast<unsigned>(call.heads + kv.kv_heads)),
-                          dim3(kWarp), static_cast<size_t>(kv.head_dim) * sizeof(float), stream};
+                          dim3(kWarp), static_cast<size_t>(kv.head_dim) * sizeof(float), stream, true};
   return launch(rope_store_kernel<Pages>, shape, call, kv, batch);
 }
 

@@ -30,12 +30,12 @@ HALFTONE_DEVICE float piece_scale(const DeviceMatrix& m, const std::byte* scales
 
 // x of eight tokens and one tile of inputs, as float32: [tokens][tile].
 HALFTONE_DEVICE void load_tile(const Prepared& x, int first_token, int tile, float* shared) {
-  constexpr int kChunk = 8;
-  for (int i = static_cast<int>(threadIdx.x); i < kSimtTokens * kTileInputs / kChunk; i += kBlockRows) {
-    const int token = i / (kTileInputs / kChunk), at = i % (kTileInputs / kChunk) * kChunk;
-    const uint16_t* from = x.x + static_cast<int64_t>(first_token + token) * x.stride + tile * kTileInputs + at;
-    for (int c = 0; c < kChunk; ++c) {
-      shared[token * kTileInputs + at + c] = first_token + token < x.tokens ? f32_from_bf16(from[c]) : 0.0f;
+  constexpr int kFours = kTileInputs / 4;
+  for (int i = static_cast<int>(threadIdx.x); i < kSimtTokens * kFours; i += kBlockRows) {
+    const int token = first_token + i / kFours, at = i % kFours * 4;
+    const uint16_t* from = x.x + prepared_place(token, tile * kTileInputs + at, x.tiles);
+    for (int c = 0; c < 4; ++c) {
+      shared[i / kFours * kTileInputs + at + c] = token < x.tokens ? f32_from_bf16(from[c]) : 0.0f;
     }
   }
 }

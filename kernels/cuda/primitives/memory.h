@@ -14,6 +14,10 @@ struct alignas(16) Bytes16 {
   uint32_t x, y, z, w;
 };
 
+struct alignas(8) Bytes8 {
+  uint32_t x, y;
+};
+
 #ifdef __CUDACC__
 
 // Global memory, 16 bytes, aligned to them.

@@ -57,8 +57,8 @@ HALFTONE_DEVICE uint32_t bf16x2_fma(uint32_t a, uint32_t b, uint32_t c) {
   return result;
 }
 
-// a & mask | bits. One instruction takes one constant: the other one has to be in a register, which a compiler would not
-// know to keep.
+// a & mask | bits. One instruction takes one constant: the other one has to be in a register, which a compiler would
+// not know to keep.
 HALFTONE_DEVICE uint32_t and_or(uint32_t a, uint32_t mask, uint32_t bits) {
   uint32_t result;
   asm("lop3.b32 %0, %1, %2, %3, 0xea;" : "=r"(result) : "r"(a), "r"(mask), "r"(bits));

@@ -1,4 +1,4 @@
-// w4 on CUDA: its image in the card's memory, the embedding, and which product is for whom.
+// w4 on CUDA: its image in the card's memory, and the embedding.
 #include "kernels/contract/numbers.h"
 #include "kernels/weights/w4/w4.h"
 #include "kernels/weights/w4/w4_cuda.h"
@@ -86,12 +86,7 @@ void pack_block(const PackedMatrix& rows, std::byte* codes, std::byte* scales) {
 int pieces(const DeviceMatrix& m, int processors) { return w4::plan_pieces(m.row_blocks(), m.tiles, processors); }
 
 int parts(const Product& p) {
-  if (p.x.tokens <= w4::kDecodeTokens) return 1;
-  return w4::plan_prefill(p.weights.row_blocks(), p.x.tokens, p.pieces, p.processors).parts;
-}
-
-cudaError_t multiply(const Product& p, cudaStream_t stream) {
-  return p.x.tokens <= w4::kDecodeTokens ? multiply_w4_decode(p, stream) : multiply_w4_prefill(p, stream);
+  return w4::plan_product(p.weights.row_blocks(), p.x.tokens, p.pieces, p.processors).parts;
 }
 
 }  // namespace
@@ -102,7 +97,7 @@ const CudaFormat kCudaW4{
     .pack_block = pack_block,
     .pieces = pieces,
     .parts = parts,
-    .multiply = multiply,
+    .multiply = multiply_w4,
     .embed = embed,
 };
 

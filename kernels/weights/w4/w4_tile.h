@@ -1,6 +1,6 @@
 // What the w4 products share: a strip's weights on their way from memory to a warp's registers, tile after tile, and
-// their product with some eights of tokens. The codes are multiplied as integers that bf16 holds exactly; scale and minimum come in once per segment, in
-// float32: y += scale * (codes . x) + minimum * (sum of x).
+// their product with some eights of tokens. The codes are multiplied as integers that bf16 holds exactly; scale and
+// minimum come in once per segment, in float32: y += scale * (codes . x) + minimum * (sum of x).
 #pragma once
 
 #include <type_traits>
@@ -18,13 +18,8 @@ namespace halftone::HALFTONE_CUDA_NAMESPACE::w4_tile {
 using w4::kLanes, w4::kTileSteps, w4::kTokenColumns;
 using Offset = AffineGrid::Offset;
 
-constexpr int kUnits = kTileInputs / kSumInputs;  // sums of a tile
-
-struct alignas(8) Bytes8 {
-  uint32_t x, y;
-};
 struct alignas(16) Sums {
-  float unit[kUnits];
+  float unit[kTileSums];
 };
 
 // What of a matrix is a constant of a kernel.

@@ -109,8 +109,7 @@ TEST_P(OnCudaDevice, RefusesWhatItHasNoKernelFor) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, OnCudaDevice, testing::ValuesIn(test::all_cuda_devices()),
-                         test::name_of_cuda_device);
+INSTANTIATE_TEST_SUITE_P(All, OnCudaDevice, testing::ValuesIn(test::all_cuda_devices()), test::name_of_cuda_device);
 
 }  // namespace
 }  // namespace halftone
