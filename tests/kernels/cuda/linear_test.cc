@@ -16,7 +16,7 @@ struct Shape {
 constexpr Shape kShapes[] = {{1, 1},    {3, 5},    {17, 31},   {64, 64},  {65, 96},
                              {40, 100}, {70, 257}, {130, 192}, {48, 1088}};
 constexpr int64_t kBatches[] = {1, 7, 8, 9, 16, 17, 64, 65};
-constexpr int64_t kMostTokens = 65, kMostCols = 1088;
+constexpr int64_t kMostTokens = 65, kMostCols = 4200;
 
 enum class Kind { kPlain, kBias, kAdd, kNormBias, kNormSwiglu };
 constexpr Kind kKinds[] = {Kind::kPlain, Kind::kBias, Kind::kAdd, Kind::kNormBias, Kind::kNormSwiglu};
@@ -114,6 +114,21 @@ TEST_P(CudaLinearTest, LiesWithinTheBoundOfDouble) {
               << static_cast<int>(kind) << ", " << tokens << " tokens";
         }
       }
+    }
+  }
+}
+
+// More columns than a thread keeps between a norm's sum and its end; rows that are aligned, and that are not.
+TEST_P(CudaLinearTest, NormsOfManyColumns) {
+  for (const WeightFormat* format : all_weight_formats()) {
+    if (!(*worker)->supports(*format, Activations::kA16)) continue;
+    auto pack = [&] { return PackedCase::random(*cpu_, *format, 2, kMostCols, random_); };
+    std::optional<PackedCase> weights = pack(), up = pack();
+    if (!weights || !up) continue;
+    LinearCase made(**worker, std::move(*weights), std::move(*up), random_);
+    for (int64_t gap : {0, 1}) {
+      EXPECT_TRUE(within_bounds(made.on_device(Kind::kNormBias, 3, gap), made.exact(Kind::kNormBias, 3)))
+          << format->name << ", gap " << gap;
     }
   }
 }
