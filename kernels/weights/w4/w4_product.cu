@@ -14,12 +14,13 @@ using namespace w4_tile;
 
 constexpr int kWarps = kBlockRows / w4::kStripRows;
 constexpr int kThreads = kWarps * kLanes;
-// Tiles on their way, and blocks of a processor that have room for them.
+constexpr int kStageTiles = 2;  // between two barriers, so that one tile's latencies hide the other's
+// Stages, and blocks of a processor that have room for them.
 template <int kColumns>
-constexpr int kStages = kColumns <= 2 ? 6 : 4;
+constexpr int kStages = kColumns <= 2 ? 4 : 3;
 template <int kColumns>
-constexpr int kBlocks = kColumns == 1   ? 6
-                        : kColumns == 2 ? 5
+constexpr int kBlocks = kColumns == 1   ? 5
+                        : kColumns == 2 ? 4
                         : kColumns == 4 ? 3
                                         : 2;
 
@@ -31,40 +32,60 @@ struct TokenStage {
 };
 template <int kColumns, typename Kind>
 struct Stage {
-  Slot<Kind> weights[kWarps];
-  TokenStage<kColumns> tokens;
+  Slot<Kind> weights[kStageTiles][kWarps];
+  TokenStage<kColumns> tokens[kStageTiles];
 };
 
+// Copies a block's tokens into stages, from one tile on. Tokens that are not there become zeros.
 template <int kColumns>
-HALFTONE_DEVICE void load_tokens(const Prepared& x, int first_token, int tile, TokenStage<kColumns>* stage) {
-  constexpr int kChunks = kColumns * kTokenBlockChunks;
-  const int thread = static_cast<int>(threadIdx.x), first_block = first_token / kTokenColumns;
-  HALFTONE_UNROLL
-  for (int j = 0; j < (kChunks + kThreads - 1) / kThreads; ++j) {
-    const int i = thread + j * kThreads, block = i / kTokenBlockChunks, chunk = i % kTokenBlockChunks;
-    if (kChunks < kThreads && i >= kChunks) break;
-    // A chunk holds inputs of one token; those of tokens that are not there are not read.
-    const int token = first_token + block * kTokenColumns + chunk % kLanes / 4;
-    const auto* from = reinterpret_cast<const Bytes16*>(x.x) +
-                       (static_cast<int64_t>(first_block + block) * x.tiles + tile) * kTokenBlockChunks + chunk;
-    cp_async_16(&stage->x[block][chunk], from, token < x.tokens);
+class TokenStream {
+ public:
+  HALFTONE_DEVICE TokenStream(const Prepared& x, int first_token, int tile) {
+    const int first_block = first_token / kTokenColumns;
+    const int64_t at = static_cast<int64_t>(first_block + thread() / kTokenBlockChunks) * x.tiles + tile;
+    x_ = reinterpret_cast<const Bytes16*>(x.x) + at * kTokenBlockChunks + thread() % kTokenBlockChunks;
+    turn_ = static_cast<int64_t>(kBlocksATurn) * x.tiles * kTokenBlockChunks;
+    x_left_ = x.tokens - first_token - thread() / kTokenBlockChunks * kTokenColumns - thread() % kLanes / 4;
+    const int64_t sum = static_cast<int64_t>(first_block + thread() / kTokenColumns) * x.tiles + tile;
+    sums_ = reinterpret_cast<const Sums*>(x.sums) + sum * kTokenColumns + thread() % kTokenColumns;
+    sums_left_ = x.tokens - first_token - thread();
   }
-  if (thread < kColumns * kTokenColumns) {
-    const int block = thread / kTokenColumns, token = thread % kTokenColumns;
-    const auto* from = reinterpret_cast<const Sums*>(x.sums) +
-                       (static_cast<int64_t>(first_block + block) * x.tiles + tile) * kTokenColumns + token;
-    cp_async_16(&stage->sums[block][token], from, first_token + thread < x.tokens);
+
+  HALFTONE_DEVICE void next(TokenStage<kColumns>* stage) {
+    if (kColumns > 1 || thread() < kTokenBlockChunks) {
+      HALFTONE_UNROLL
+      for (int turn = 0; turn < kTurns; ++turn) {
+        // A chunk holds inputs of one token.
+        cp_async_16(&stage->x[0][thread() + turn * kThreads], x_ + turn * turn_,
+                    x_left_ > turn * kBlocksATurn * kTokenColumns);
+      }
+      x_ += kTokenBlockChunks;
+    }
+    if (thread() < kColumns * kTokenColumns) {
+      cp_async_16(&stage->sums[0][thread()], sums_, sums_left_ > 0);
+      sums_ += kTokenColumns;
+    }
   }
-}
+
+ private:
+  static constexpr int kBlocksATurn = kThreads / kTokenBlockChunks;  // eights of tokens
+  static constexpr int kTurns = (kColumns + kBlocksATurn - 1) / kBlocksATurn;
+
+  HALFTONE_DEVICE static int thread() { return static_cast<int>(threadIdx.x); }
+
+  const Bytes16* x_;
+  const Sums* sums_;
+  int64_t turn_;
+  int x_left_, sums_left_;  // tokens from this thread's on
+};
 
 // One lane's view of a stage.
 template <int kColumns>
 struct Inputs {
   const TokenStage<kColumns>& stage;
 
-  HALFTONE_DEVICE Bytes8 x(int n, int step) const {
-    const auto* chunk = &stage.x[n][step / 2 * kLanes + static_cast<int>(threadIdx.x) % kLanes];
-    return load_shared(reinterpret_cast<const Bytes8*>(chunk) + step % 2);
+  HALFTONE_DEVICE Bytes16 x(int n, int half) const {
+    return load_shared(&stage.x[n][half * kLanes + static_cast<int>(threadIdx.x) % kLanes]);
   }
   HALFTONE_DEVICE Sums sums(int n, int i) const {
     return load_shared(&stage.sums[n][static_cast<int>(threadIdx.x) % 4 * 2 + i]);
@@ -108,35 +129,59 @@ HALFTONE_DEVICE void store_outputs(const Product& p, int first_token, const floa
 // Grid: (blocks of rows, blocks of tokens, parts of the inputs: each piece, or all of them).
 template <int kColumns, typename Kind>
 HALFTONE_KERNEL void HALFTONE_LAUNCH_BOUNDS(kThreads, kBlocks<kColumns>) w4_product(Product p) {
-  constexpr int kDepth = kStages<kColumns>;
+  constexpr int kDepth = kStages<kColumns>, kAhead = kDepth - 1;
   auto* stages = dynamic_shared<Stage<kColumns, Kind>>();
   const int warp = static_cast<int>(threadIdx.x) / kLanes, tiles = p.weights.tiles;
   const int first_token = static_cast<int>(blockIdx.y) * kColumns * kTokenColumns;
   const int pieces_here = p.pieces / static_cast<int>(gridDim.z);
   int piece = static_cast<int>(blockIdx.z) * pieces_here;
   const int first = piece_begin(piece, tiles, p.pieces), end = piece_begin(piece + pieces_here, tiles, p.pieces);
-  WeightStream<Kind> stream(p.weights, static_cast<int>(blockIdx.x) * kWarps + warp, first);
-  auto load_tokens_of = [&](int tile) {
-    if (tile < end) load_tokens(p.x, first_token, tile, &stages[tile % kDepth].tokens);
+  Totals<kColumns> totals;
+  WeightStream<Kind> weights(p.weights, static_cast<int>(blockIdx.x) * kWarps + warp, first);
+  TokenStream<kColumns> x(p.x, first_token, first);
+  auto load_weights = [&](int tile, int stage) {
+    if (tile < end) weights.next(&stages[stage].weights[0][warp]);
+    if (tile + 1 < end) weights.next(&stages[stage].weights[1][warp]);
+  };
+  auto load_x = [&](int tile, int stage) {
+    if (tile < end) x.next(&stages[stage].tokens[0]);
+    if (tile + 1 < end) x.next(&stages[stage].tokens[1]);
     cp_async_commit();
   };
-  auto load_weights_of = [&](int tile) {
-    if (tile < end) stream.next(&stages[tile % kDepth].weights[warp]);
+  auto multiply = [&](int stage, int i) {
+    const Inputs<kColumns> inputs{stages[stage].tokens[i]};
+    add_tile<kColumns>(read_slot(stages[stage].weights[i][warp]), inputs, totals.piece);
   };
   let_next_begin();
-  for (int tile = first; tile < first + kDepth - 1; ++tile) load_weights_of(tile);
+  HALFTONE_UNROLL
+  for (int i = 0; i < kAhead; ++i) load_weights(first + i * kStageTiles, i);
   wait_for_earlier();
-  for (int tile = first; tile < first + kDepth - 1; ++tile) load_tokens_of(tile);
-  Totals<kColumns> totals;
-  int piece_end = piece_begin(piece + 1, tiles, p.pieces);
-  for (int tile = first; tile < end; ++tile) {
-    cp_async_wait<kDepth - 2>();
-    block_barrier();  // the tile is there for all, and nobody reads any longer what the next load overwrites
-    load_weights_of(tile + kDepth - 1);
-    load_tokens_of(tile + kDepth - 1);
-    const auto& stage = stages[tile % kDepth];
-    add_tile<kColumns>(read_slot(stage.weights[warp]), Inputs<kColumns>{stage.tokens}, totals.piece);
-    if (tile + 1 < piece_end) continue;
+  HALFTONE_UNROLL
+  for (int i = 0; i < kAhead; ++i) load_x(first + i * kStageTiles, i);
+  int piece_end = piece_begin(piece + 1, tiles, p.pieces), here = 0, to = kAhead;
+  for (int tile = first; tile < end; tile += kStageTiles) {
+    cp_async_wait<kAhead - 1>();
+    block_barrier();  // the stage is there for all, and nobody reads any longer what the next loads overwrite
+    const int next = tile + kAhead * kStageTiles;
+    if (next + 1 < end) {
+      weights.next(&stages[to].weights[0][warp]);
+      weights.next(&stages[to].weights[1][warp]);
+      x.next(&stages[to].tokens[0]);
+      x.next(&stages[to].tokens[1]);
+      cp_async_commit();
+    } else {
+      load_weights(next, to);
+      load_x(next, to);
+    }
+    if (tile + 1 < end) {
+      multiply(here, 0);
+      multiply(here, 1);
+    } else {
+      multiply(here, 0);
+    }
+    to = here;
+    here = here + 1 == kDepth ? 0 : here + 1;
+    if (tile + kStageTiles < piece_end) continue;
     totals.end_piece();
     piece_end = piece_begin(++piece + 1, tiles, p.pieces);
   }

@@ -124,7 +124,7 @@ HALFTONE_DEVICE float minimum_of(Offset kind, float scale, float offset) {
 }
 
 // y: rows g and g + 8 (g = lane / 4) of the strip by tokens 2 t and 2 t + 1 (t = lane % 4) of each eight. Inputs:
-// x(n, step), inputs 4 t to 4 t + 3 of the step for token g of eight n; sums(n, 0) and sums(n, 1) of its tokens.
+// x(n, half), inputs 4 t to 4 t + 3 of two steps for token g of eight n; sums(n, 0) and sums(n, 1) of its tokens.
 template <int kColumns, typename Kind, typename Inputs>
 HALFTONE_DEVICE void add_tile(const Weights<Kind>& weights, const Inputs& inputs, float (*y)[4]) {
   constexpr int kSteps = Kind::kSegment / w4::kStepInputs, kSegmentUnits = Kind::kSegment / kSumInputs;
@@ -138,8 +138,8 @@ HALFTONE_DEVICE void add_tile(const Weights<Kind>& weights, const Inputs& inputs
                              codes_as_bf16(word >> 12)};
       HALFTONE_UNROLL
       for (int n = 0; n < kColumns; ++n) {
-        const Bytes8 x = inputs.x(n, step);
-        const uint32_t b[2] = {x.x, x.y};
+        const Bytes16 two = inputs.x(n, step / 2);
+        const uint32_t b[2] = {step % 2 == 0 ? two.x : two.z, step % 2 == 0 ? two.y : two.w};
         mma_bf16_16816(dots[n], a, b);
       }
     }
@@ -165,8 +165,10 @@ HALFTONE_DEVICE void add_tile(const Weights<Kind>& weights, const Inputs& inputs
   }
 }
 
-// Where piece `piece` of `pieces` begins.
-HALFTONE_HOST_DEVICE int piece_begin(int piece, int tiles, int pieces) { return piece * tiles / pieces; }
+// Where piece `piece` of `pieces` begins: an even tile; the last one ends with the tiles.
+HALFTONE_HOST_DEVICE int piece_begin(int piece, int tiles, int pieces) {
+  return piece == pieces ? tiles : piece * (tiles / 2) / pieces * 2;
+}
 
 // Runs with(Kind()) for the matrix' kind.
 template <typename With>
