@@ -72,7 +72,9 @@ void add_flags(CLI::App& app, ServerConfig& c) {
 
 std::optional<int> parse_command_line(int argc, char** argv, ServerConfig* config) {
   CLI::App app{"halftone-server: serves a language model in several compression modes over gRPC"};
-  app.set_version_flag("--version", std::string("halftone ") + kVersion);
+  bool verbose = false;
+  app.add_flag("--verbose", verbose, "With --version: what is built in, and which CUDA kernels no GPU has proved");
+  app.set_version_flag("--version", [&] { return version_text(verbose); });
   app.get_formatter()->column_width(28);
   add_flags(app, *config);
   try {

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "kernels/cuda/cuda_device.h"
+#include "kernels/devices/host_card.h"
 
 namespace halftone {
 namespace {
@@ -27,6 +28,9 @@ MadeDevice make_device(const std::string& name, const DeviceOptions& options, Le
   if (name == "cpu") {
     made.device = make_cpu_device(options.cpu, ledger);
     made.why = "instruction set " + options.cpu.isa + " does not run on this machine";
+  } else if (name == "cuda:host") {
+    made.device = make_host_card(ledger);
+    made.why = "only halftone-server-host, of a build with tests, has it";
   } else if (const std::optional<int> index = cuda_index(name)) {
     made.device = make_cuda_device(*index, ledger, &made.why);
   } else {

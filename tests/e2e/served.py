@@ -88,10 +88,10 @@ class Process:
 class Server(Process):
     """halftone-server of a folder of binaries, serving `model`; ready when the block begins."""
 
-    def __init__(self, binaries, model, modes, *flags):
+    def __init__(self, binaries, model, modes, *flags, program="halftone-server"):
         self.port, self.metrics_port = free_port(), free_port()
-        super().__init__("halftone-server", [
-            pathlib.Path(binaries) / "halftone-server", "--model", model, "--modes", modes,
+        super().__init__(program, [
+            pathlib.Path(binaries) / program, "--model", model, "--modes", modes,
             "--port", self.port, "--metrics-port", self.metrics_port, *flags])
 
     def __enter__(self):

@@ -18,7 +18,7 @@ import served
 
 BINARIES = pathlib.Path(sys.argv[1])
 FLAGS = set(re.findall(r'"(--[a-z-]+)"', (served.ROOT / "server/config.cc").read_text()))
-WELL_KNOWN = {"--help", "--version", "--model", "--modes", "--listen", "--port", "--metrics-port", "--device",
+WELL_KNOWN = {"--help", "--version", "--verbose", "--model", "--modes", "--listen", "--port", "--metrics-port", "--device",
               "--threads", "--max-context", "--kv-bytes", "--queue-requests", "--queue-tokens", "--stall-seconds",
               "--drain-seconds", "--keepalive-seconds", "--prefix-cache", "--reflection", "--quality-cards"}
 FOLDER = tempfile.TemporaryDirectory()
@@ -122,7 +122,7 @@ class Help(unittest.TestCase):
         self.assertEqual((result.returncode, result.stderr), (0, ""))
         listed = re.findall(r"^  (?:-\w,)?(--[a-z-]+)", result.stdout, re.MULTILINE)
         self.assertEqual(len(listed), len(set(listed)))
-        self.assertEqual(set(listed), FLAGS | {"--help", "--version"})
+        self.assertEqual(set(listed), FLAGS | {"--help", "--version", "--verbose"})
         self.assertLessEqual(WELL_KNOWN, set(listed))
 
     def test_it_tells_defaults_modes_and_what_a16_means(self):
@@ -134,6 +134,15 @@ class Help(unittest.TestCase):
         result = run("--version")
         self.assertEqual(result.returncode, 0)
         self.assertRegex(result.stdout, r"^halftone \d+\.\d+\.\d+\n$")
+
+    def test_the_version_tells_at_length_which_kernels_no_gpu_has_proved(self):
+        lines = run("--version", "--verbose").stdout.splitlines()
+        self.assertRegex(lines[1], r"^CUDA: (not )?built in$")
+        proved, files = map(int, re.fullmatch(r"proved on a GPU: (\d+) of the (\d+) files of CUDA kernels",
+                                              lines[2]).groups())
+        unverified = [line.removeprefix("unverified: ") for line in lines[3:]]
+        self.assertEqual(len(unverified), files - proved)
+        self.assertTrue(all(re.fullmatch(r"kernels/\S+\.(cu|h)", file) for file in unverified), unverified)
 
 
 class QualityCards(unittest.TestCase):

@@ -3,7 +3,7 @@
 #include "kernels/weights/w4/w4.h"
 #include "kernels/weights/w4/w4_cuda.h"
 #include "kernels/weights/w4/w4_layout.h"
-#include "kernels/weights/w4/w4_tile.h"
+#include "kernels/weights/w4/w4_cuda_tile.h"
 
 namespace halftone::HALFTONE_CUDA_NAMESPACE {
 namespace {

@@ -5,7 +5,7 @@
 #include "kernels/cuda/primitives/copy.h"
 #include "kernels/cuda/primitives/overlap.h"
 #include "kernels/weights/w4/w4_cuda.h"
-#include "kernels/weights/w4/w4_tile.h"
+#include "kernels/weights/w4/w4_cuda_tile.h"
 
 namespace halftone::HALFTONE_CUDA_NAMESPACE {
 namespace {
@@ -19,10 +19,7 @@ constexpr int kStageTiles = 2;  // between two barriers, so that one tile's late
 template <int kColumns>
 constexpr int kStages = kColumns <= 2 ? 4 : 3;
 template <int kColumns>
-constexpr int kBlocks = kColumns == 1   ? 5
-                        : kColumns == 2 ? 4
-                        : kColumns == 4 ? 3
-                                        : 2;
+[[maybe_unused]] constexpr int kBlocks = kColumns == 1 ? 5 : kColumns == 2 ? 4 : kColumns == 4 ? 3 : 2;
 
 // Some eights of tokens' side of a tile, as prepare() lays them out.
 template <int kColumns>

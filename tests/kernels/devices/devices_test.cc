@@ -33,6 +33,13 @@ TEST(Devices, WhatIsNotHereIsSaidInOneLine) {
   EXPECT_THAT(gpu.why, AllOf(StartsWith("device cuda:9999: "), Not(HasSubstr("\n"))));
 }
 
+TEST(Devices, TheCardOnThisProcessorIsForTestBuilds) {
+  Ledger ledger;
+  const MadeDevice made = make_device("cuda:host", {}, ledger);
+  EXPECT_EQ(made.device, nullptr);
+  EXPECT_EQ(made.why, "device cuda:host: only halftone-server-host, of a build with tests, has it");
+}
+
 TEST(Devices, ANameThatIsNoneIsRefused) {
   Ledger ledger;
   for (const std::string name : {"", "gpu", "CPU", "cuda", "cuda:", "cuda:x", "cuda:-1", "cuda:1x", "cuda: 1"}) {

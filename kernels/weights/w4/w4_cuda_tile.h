@@ -11,7 +11,7 @@
 #include "kernels/cuda/primitives/memory.h"
 #include "kernels/cuda/primitives/numbers.h"
 #include "kernels/weights/w4/w4_cuda_layout.h"
-#include "kernels/weights/w4/w4_plan.h"
+#include "kernels/weights/w4/w4_cuda_plan.h"
 
 namespace halftone::HALFTONE_CUDA_NAMESPACE::w4_tile {
 
