@@ -67,8 +67,9 @@ def tensors(shape):
     layers, dim, heads, kv_heads, head_dim, ffn, vocabulary, _, tied = shape
     yield "token_embd.weight", (dim, vocabulary)
     for i in range(layers):
-        for name, sizes in {"attn_norm": (dim,), "attn_q": (dim, heads * head_dim), "attn_k": (dim, kv_heads * head_dim),
-                            "attn_v": (dim, kv_heads * head_dim), "attn_output": (heads * head_dim, dim),
+        for name, sizes in {"attn_norm": (dim,), "attn_q": (dim, heads * head_dim),
+                            "attn_k": (dim, kv_heads * head_dim), "attn_v": (dim, kv_heads * head_dim),
+                            "attn_output": (heads * head_dim, dim),
                             "ffn_norm": (dim,), "ffn_gate": (dim, ffn), "ffn_up": (dim, ffn),
                             "ffn_down": (ffn, dim)}.items():
             yield f"blk.{i}.{name}.weight", sizes

@@ -18,7 +18,7 @@ import served
 
 BINARIES = pathlib.Path(sys.argv[1])
 FLAGS = set(re.findall(r'"(--[a-z-]+)"', (served.ROOT / "server/config.cc").read_text()))
-WELL_KNOWN = {"--help", "--version", "--verbose", "--model", "--modes", "--listen", "--port", "--metrics-port", "--device",
+WELL_KNOWN = {"--help", "--version", "--model", "--modes", "--listen", "--port", "--metrics-port", "--device",
               "--threads", "--max-context", "--kv-bytes", "--queue-requests", "--queue-tokens", "--stall-seconds",
               "--drain-seconds", "--keepalive-seconds", "--prefix-cache", "--reflection", "--quality-cards"}
 FOLDER = tempfile.TemporaryDirectory()
