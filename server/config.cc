@@ -31,7 +31,7 @@ void add_flags(CLI::App& app, ServerConfig& c) {
       ->check(CLI::NonNegativeNumber);
   app.add_option("--kv-bytes", c.kv_bytes,
                  "Bytes of KV pages, shared by all modes (suffixes KiB MiB GiB); 0: a quarter of the free memory, at "
-                 "most 2 GiB")
+                 "most 2 GiB; of a card's, all of that quarter")
       ->transform(CLI::AsSizeValue(false))
       ->capture_default_str();
   app.add_option("--pack-cache", c.pack_cache,

@@ -41,9 +41,11 @@ int fail(const char* what, const absl::Status& status) {
   return 1;
 }
 
-uint64_t kv_bytes(const ServerConfig& config) {
-  constexpr uint64_t kMost = uint64_t{2} << 30;
-  return config.kv_bytes > 0 ? config.kv_bytes : std::min(memory_available_bytes() / 4, kMost);
+uint64_t kv_bytes(const ServerConfig& config, Device& device) {
+  constexpr uint64_t kMostOfHost = uint64_t{2} << 30;
+  if (config.kv_bytes > 0) return config.kv_bytes;
+  const OwnMemory own = device.own_memory();
+  return own.total > 0 ? own.free / 4 : std::min(memory_available_bytes() / 4, kMostOfHost);
 }
 
 Limits make_limits(const ServerConfig& config, const Executor& executor) {
@@ -104,7 +106,7 @@ absl::StatusOr<Checkpoint> load_checkpoint(const ServerConfig& config, const std
   options.pack_cache = config.pack_cache;
   options.warn = [](const std::string& line) { spdlog::warn("--pack-cache: {}", line); };
   options.max_context = config.max_context;
-  options.kv_bytes = kv_bytes(config);
+  options.kv_bytes = kv_bytes(config, device);
   options.threads = config.threads > 0 ? config.threads : cpu_threads();
   options.floor = device.measure_floor();
   options.progress = [last = 0](double fraction) mutable {
@@ -125,10 +127,11 @@ std::vector<std::optional<QualityCard>> quality_of_modes(const Executor& executo
   return std::move(cards.by_mode);
 }
 
-ServerFacts make_facts(const Checkpoint& checkpoint, const Device& device, const ServerConfig& config) {
+ServerFacts make_facts(const Checkpoint& checkpoint, Device& device, const ServerConfig& config) {
   const int threads = config.threads > 0 ? config.threads : cpu_threads();
-  DeviceFacts facts{std::string(device.name()), "this machine's processors", std::string(device.kernel_name()),
-                    static_cast<uint32_t>(threads), memory_limit_bytes()};
+  const OwnMemory own = device.own_memory();
+  DeviceFacts facts{std::string(device.name()), device.description(), std::string(device.kernel_name()),
+                    static_cast<uint32_t>(threads), own.total > 0 ? own.total : memory_limit_bytes()};
   return {kVersion,
           checkpoint.config.name,
           checkpoint.config.architecture,

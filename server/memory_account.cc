@@ -15,8 +15,10 @@ MemorySample memory_account(Device& device, const SourceFiles* files) {
     sample.entries.push_back(std::move(out));
     accounted += entry.bytes;
   }
-  uint64_t mapped = files != nullptr ? files->mapped_bytes() : 0;
+  const OwnMemory own = device.own_memory();
+  const uint64_t mapped = files != nullptr ? files->mapped_bytes() : 0;
   MemorySample::Device total{name, memory_limit_bytes(), anonymous_resident_bytes() + mapped, accounted + mapped, 0};
+  if (own.total > 0) total = {name, own.total, own.used, accounted, 0};
   total.unaccounted_bytes = static_cast<int64_t>(total.used_bytes) - static_cast<int64_t>(total.accounted_bytes);
   sample.devices.push_back(total);
   return sample;

@@ -151,6 +151,12 @@ struct DeviceFloor {
   double seconds(const Work& work) const;
 };
 
+// The memory that a device has of its own, in bytes; zeros where it works in the host's.
+struct OwnMemory {
+  uint64_t total = 0, free = 0;
+  uint64_t used = 0;  // more than when the device was made
+};
+
 // So many rows are gathered at once, at most.
 constexpr int64_t kGatherRows = 64;
 
@@ -160,6 +166,8 @@ class Device {
 
   virtual std::string_view name() const = 0;         // "cpu"
   virtual std::string_view kernel_name() const = 0;  // "avx2", "emulated"
+  virtual std::string description() const { return "this machine's processors"; }
+  virtual OwnMemory own_memory() { return {}; }
   virtual DType activation_dtype() const = 0;        // of every activation but logits, which are float32
   virtual Ledger& ledger() = 0;
   // What ended this device, or empty: once it is set every result is void.
@@ -175,7 +183,7 @@ class Device {
   virtual size_t workspace_bytes(int64_t max_tokens, int64_t max_cols, int64_t heads, int64_t head_dim) const = 0;
   virtual void set_workspace(std::byte* data, size_t bytes) = 0;
 
-  // Takes some tenths of a second and, meanwhile, 128 MiB.
+  // Takes some tenths of a second and, meanwhile, 128 MiB of the host or up to 2 GiB of a card.
   virtual DeviceFloor measure_floor() = 0;
 
   virtual bool supports(const WeightFormat& format, Activations activations) const = 0;

@@ -23,12 +23,19 @@ constexpr int64_t kSharedSplitTokens = 64;
 
 void free_memory(void* data, size_t) { cudaFree(data); }
 
+OwnMemory card_memory() {
+  size_t free = 0, total = 0;
+  if (cudaMemGetInfo(&free, &total) != cudaSuccess) return {};
+  return {total, free, 0};
+}
+
 class Backend final : public Device {
  public:
   Backend(int index, std::string name, const cudaDeviceProp& card, Ledger& ledger)
       : index_(index),
         name_(std::move(name)),
         kernels_("sm_" + std::to_string(card.major) + std::to_string(card.minor)),
+        description_(card.name),
         processors_(card.multiProcessorCount),
         ledger_(ledger),
         batch_(stream_, ledger),
@@ -42,6 +49,11 @@ class Backend final : public Device {
 
   std::string_view name() const override { return name_; }
   std::string_view kernel_name() const override { return kernels_; }
+  std::string description() const override { return description_; }
+  OwnMemory own_memory() override {
+    const OwnMemory now = card_memory();
+    return {now.total, now.free, free_at_first_ > now.free ? free_at_first_ - now.free : 0};
+  }
   DType activation_dtype() const override { return DType::kBF16; }
   Ledger& ledger() override { return ledger_; }
   std::string error() override { return stream_.error(); }
@@ -192,7 +204,7 @@ class Backend final : public Device {
   }
 
   const int index_;
-  const std::string name_, kernels_;
+  const std::string name_, kernels_, description_;
   const int processors_;
   Ledger& ledger_;
   Stream stream_;
@@ -203,6 +215,7 @@ class Backend final : public Device {
   Workspace workspace_;
   int64_t rows_ = 0;
   std::mutex copies_;
+  const uint64_t free_at_first_ = card_memory().free;
 };
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 import concurrent.futures
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -40,7 +41,11 @@ def main():
             with served.Server(binaries, f"{folder}/tiny", ",".join(MODES), "--device", device, *flags,
                                program=program) as server:
                 found[device] = answers(server, binaries)
-                assert f'device="{device}"' in server.metrics(), "the metrics speak of another device"
+                page = server.metrics()
+                assert f'device="{device}"' in page, "the metrics speak of another device"
+                if device != "cpu":
+                    unaccounted = re.search(r"^llm_memory_device_unaccounted_bytes\{.*\} (\S+)$", page, re.MULTILINE)
+                    assert float(unaccounted[1]) == 0, f"{unaccounted[1]} bytes of the card are not in the ledger"
     for question, expected in found["cpu"].items():
         actual = found["cuda:host"][question]
         assert expected == actual, (question, expected, actual)
