@@ -168,7 +168,7 @@ class Device {
   virtual std::string_view kernel_name() const = 0;  // "avx2", "emulated"
   virtual std::string description() const { return "this machine's processors"; }
   virtual OwnMemory own_memory() { return {}; }
-  virtual DType activation_dtype() const = 0;        // of every activation but logits, which are float32
+  virtual DType activation_dtype() const = 0;  // of every activation but logits, which are float32
   virtual Ledger& ledger() = 0;
   // What ended this device, or empty: once it is set every result is void.
   virtual std::string error() = 0;

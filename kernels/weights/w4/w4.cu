@@ -2,8 +2,8 @@
 #include "kernels/contract/numbers.h"
 #include "kernels/weights/w4/w4.h"
 #include "kernels/weights/w4/w4_cuda.h"
-#include "kernels/weights/w4/w4_layout.h"
 #include "kernels/weights/w4/w4_cuda_tile.h"
+#include "kernels/weights/w4/w4_layout.h"
 
 namespace halftone::HALFTONE_CUDA_NAMESPACE {
 namespace {

@@ -19,13 +19,16 @@ constexpr int kStageTiles = 2;  // between two barriers, so that one tile's late
 template <int kColumns>
 constexpr int kStages = kColumns <= 2 ? 4 : 3;
 template <int kColumns>
-[[maybe_unused]] constexpr int kBlocks = kColumns == 1 ? 5 : kColumns == 2 ? 4 : kColumns == 4 ? 3 : 2;
+[[maybe_unused]] constexpr int kBlocks = kColumns == 1   ? 5
+                                         : kColumns == 2 ? 4
+                                         : kColumns == 4 ? 3
+                                                         : 2;
 
 // Some eights of tokens' side of a tile, as prepare() lays them out.
 template <int kColumns>
 struct TokenStage {
-  Bytes16 x[kColumns][kTokenBlockChunks];
-  Sums sums[kColumns][kTokenColumns];
+  Bytes16 x[kColumns * kTokenBlockChunks];
+  Sums sums[kColumns * kTokenColumns];
 };
 template <int kColumns, typename Kind>
 struct Stage {
@@ -53,13 +56,13 @@ class TokenStream {
       HALFTONE_UNROLL
       for (int turn = 0; turn < kTurns; ++turn) {
         // A chunk holds inputs of one token.
-        cp_async_16(&stage->x[0][thread() + turn * kThreads], x_ + turn * turn_,
+        cp_async_16(stage->x + thread() + turn * kThreads, x_ + turn * turn_,
                     x_left_ > turn * kBlocksATurn * kTokenColumns);
       }
       x_ += kTokenBlockChunks;
     }
     if (thread() < kColumns * kTokenColumns) {
-      cp_async_16(&stage->sums[0][thread()], sums_, sums_left_ > 0);
+      cp_async_16(stage->sums + thread(), sums_, sums_left_ > 0);
       sums_ += kTokenColumns;
     }
   }
@@ -82,10 +85,10 @@ struct Inputs {
   const TokenStage<kColumns>& stage;
 
   HALFTONE_DEVICE Bytes16 x(int n, int half) const {
-    return load_shared(&stage.x[n][half * kLanes + static_cast<int>(threadIdx.x) % kLanes]);
+    return load_shared(stage.x + n * kTokenBlockChunks + half * kLanes + static_cast<int>(threadIdx.x) % kLanes);
   }
   HALFTONE_DEVICE Sums sums(int n, int i) const {
-    return load_shared(&stage.sums[n][static_cast<int>(threadIdx.x) % 4 * 2 + i]);
+    return load_shared(stage.sums + n * kTokenColumns + static_cast<int>(threadIdx.x) % 4 * 2 + i);
   }
 };
 
