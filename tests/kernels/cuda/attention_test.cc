@@ -15,6 +15,7 @@ namespace {
 struct Shape {
   int64_t heads, kv_heads, head_dim, page_tokens, window;
   bool qk_norm = false;
+  float q_scale = 2;
 };
 
 // Tokens of a sequence that are new in a step; those before them were stored by an earlier one.
@@ -59,7 +60,7 @@ class AttentionOnCuda {
     const std::vector<int32_t> tokens(static_cast<size_t>(rows), 0);
     const StepBatch batch{tokens, sequences, rows};
     const int64_t q_cols = shape_.heads * shape_.head_dim, kv_cols = shape_.kv_heads * shape_.head_dim;
-    std::vector<float> q = as_bf16(normal_floats(random_, rows * q_cols, 2));
+    std::vector<float> q = as_bf16(normal_floats(random_, rows * q_cols, shape_.q_scale));
     const std::vector<float> k = as_bf16(normal_floats(random_, rows * kv_cols, 2));
     const std::vector<float> v = as_bf16(normal_floats(random_, rows * kv_cols));
 
@@ -174,6 +175,9 @@ TEST_P(CudaAttentionTest, ChunksAndDecodes) {
 TEST_P(CudaAttentionTest, Windows) {
   for (int64_t window : {1, 16, 256, 257}) run({2, 1, 8, 16, window}, {{{0, 300}}, {{300, 1}}, {{301, 240}}});
 }
+
+// Scores whose exponentials no float holds, less the largest of all that is seen; the first is in the midst of a tile.
+TEST_P(CudaAttentionTest, LargeScores) { run({2, 1, 8, 16, 250, false, 256}, {{{0, 300}}, {{300, 1}}}); }
 
 // One block walks the splits of a long step, many share those of a decode: the same bits.
 TEST_P(CudaAttentionTest, SharedSplitsHaveTheBitsOfWalkedOnes) {

@@ -40,6 +40,13 @@ class LinearCase {
   int64_t rows() const { return packed_.matrix().shape.rows; }
   int64_t cols() const { return packed_.matrix().shape.cols; }
 
+  // Makes the inputs from a column on larger or smaller, by a power of two.
+  void scale_inputs(int64_t first_column, float factor) {
+    for (size_t i = 0; i < x_.size(); ++i) {
+      if (static_cast<int64_t>(i) % cols() >= first_column) x_[i] *= factor;
+    }
+  }
+
   std::vector<float> on_device(Kind kind, int64_t tokens, int64_t gap) {
     const Bf16OnDevice x(device_, x_, tokens, cols(), gap), y(device_, y_, tokens, rows(), gap);
     LinearCall call = fill(kind, weights_.matrix(), up_.matrix(), device_norm_.data(), device_bias_.data());
@@ -118,7 +125,8 @@ TEST_P(CudaLinearTest, LiesWithinTheBoundOfDouble) {
   }
 }
 
-// More columns than a thread keeps between a norm's sum and its end; rows that are aligned, and that are not.
+// More columns than a thread keeps between a norm's sum and its end, those weighing most; rows that are aligned, and
+// that are not.
 TEST_P(CudaLinearTest, NormsOfManyColumns) {
   for (const WeightFormat* format : all_weight_formats()) {
     if (!(*worker)->supports(*format, Activations::kA16)) continue;
@@ -126,11 +134,22 @@ TEST_P(CudaLinearTest, NormsOfManyColumns) {
     std::optional<PackedCase> weights = pack(), up = pack();
     if (!weights || !up) continue;
     LinearCase made(**worker, std::move(*weights), std::move(*up), random_);
+    made.scale_inputs(4096, 32);
     for (int64_t gap : {0, 1}) {
       EXPECT_TRUE(within_bounds(made.on_device(Kind::kNormBias, 3, gap), made.exact(Kind::kNormBias, 3)))
           << format->name << ", gap " << gap;
     }
   }
+}
+
+// Inputs whose mean square is less than the norm's epsilon.
+TEST_P(CudaLinearTest, NormsOfSmallInputs) {
+  const WeightFormat& format = *find_weight_format("bf16");
+  std::optional<PackedCase> weights = PackedCase::random(*cpu_, format, 40, 100, random_),
+                            up = PackedCase::random(*cpu_, format, 40, 100, random_);
+  LinearCase made(**worker, std::move(*weights), std::move(*up), random_);
+  made.scale_inputs(0, 0x1p-10f);
+  EXPECT_TRUE(within_bounds(made.on_device(Kind::kNormBias, 9, 0), made.exact(Kind::kNormBias, 9)));
 }
 
 // The same bits for a token whatever its company: other tiles, other blocks, the same order of adding up.
@@ -143,6 +162,49 @@ TEST_P(CudaLinearTest, DoesNotDependOnTheBatch) {
         const std::span<const float> expected(all.data(), static_cast<size_t>(tokens * made.rows()));
         EXPECT_TRUE(same_bits(made.on_device(Kind::kNormSwiglu, tokens, 0), expected))
             << format->name << ", " << made.rows() << " x " << made.cols() << ", " << tokens << " tokens";
+      }
+    }
+  }
+}
+
+// Pieces of the inputs that many blocks share for few tokens, and that one block walks for many: the same bits.
+TEST_P(CudaLinearTest, WalkedPiecesHaveTheBitsOfSharedOnes) {
+  for (const WeightFormat* format : all_weight_formats()) {
+    if (!(*worker)->supports(*format, Activations::kA16)) continue;
+    auto pack = [&] { return PackedCase::random(*cpu_, *format, 200, 1088, random_); };
+    std::optional<PackedCase> weights = pack(), up = pack();
+    if (!weights || !up) continue;
+    LinearCase made(**worker, std::move(*weights), std::move(*up), random_);
+    const std::vector<float> walked = made.on_device(Kind::kBias, kMostTokens, 0);
+    const std::vector<float> shared = made.on_device(Kind::kBias, 3, 0);
+    EXPECT_TRUE(same_bits(shared, std::span(walked).first(shared.size()))) << format->name;
+  }
+}
+
+// To the bit; rows behind the tokens are zeros. Two steps, and nobody waits between them.
+TEST_P(CudaLinearTest, EmbeddingIsARowOfWhatIsUnpacked) {
+  constexpr int64_t kVocabulary = 70, kDim = 192, kRows = 8;
+  const std::vector<int32_t> steps[] = {{0, 69, 17, 17, 64}, {3, 2, 1, 68, 33}};
+  const std::vector<AttentionSequence> sequences(steps[0].size());
+  const std::vector<float> before(kRows * kDim, 1);
+  for (const WeightFormat* format : all_weight_formats()) {
+    if (!(*worker)->supports(*format, Activations::kA16)) continue;
+    for (int group : format->code_bits > 0 ? std::vector<int>{0, 16, 128} : std::vector<int>{0}) {
+      const auto packed = PackedCase::random(*cpu_, *format, kVocabulary, kDim, random_, group);
+      if (!packed) continue;
+      const MatrixOnDevice matrix(**worker, packed->matrix());
+      const Bf16OnDevice outputs[] = {{**worker, before, kRows, kDim, 8}, {**worker, before, kRows, kDim, 8}};
+      for (int step : {0, 1}) {
+        ASSERT_EQ((*worker)->begin({steps[step], sequences, kRows}), kRows);
+        (*worker)->embed({&matrix.matrix(), outputs[step].tensor()});
+      }
+      const std::vector<float> rows = as_bf16(packed->unpacked());
+      for (int step : {0, 1}) {
+        std::vector<float> expected;
+        for (int32_t id : steps[step]) expected.insert(expected.end(), &rows[id * kDim], &rows[id * kDim] + kDim);
+        expected.resize(before.size());
+        EXPECT_TRUE(same_bits(outputs[step].download(), expected)) << format->name << " by " << group;
+        EXPECT_TRUE(outputs[step].gaps_are_untouched());
       }
     }
   }

@@ -99,6 +99,22 @@ TEST_P(OnCudaDevice, ATokenDoesNotDependOnItsCompany) {
   }
 }
 
+// Decodes of one row whose recorded steps must not be taken for each other: another number of splits, and a table of
+// pages that made the batch's memory move.
+TEST_P(OnCudaDevice, AReplayIsOfItsOwnSize) {
+  TinyCheckpoint tiny;
+  tiny.config.context = 640;
+  ExecutorRig rig(tiny_source(tiny), {.modes = {"w4a16"}, .max_step_tokens = 16, .device = GetParam().name});
+  const std::vector<int32_t> text = random_tokens(4, 516, rig.executor().vocabulary());
+  const std::span<const int32_t> brief = std::span(text).first(3);
+  const std::vector<RowResult> before = rig.run(0, brief, 1);
+  const std::vector<PageId> pages = rig.take_pages(0, 516);
+  rig.run(0, std::span(text).first(510), pages, 16);
+  const std::vector<RowResult> replayed = rig.run(0, text, pages, 1, 510);
+  expect_same_rows(replayed, rig.run(0, text, pages, 16, 510), "over the edge of the second split");
+  expect_same_rows(before, rig.run(0, brief, 1), "three tokens, before and after");
+}
+
 TEST_P(OnCudaDevice, RefusesWhatItHasNoKernelFor) {
   Ledger ledger;
   const std::unique_ptr<Device> device = test::make_test_device(GetParam(), 1, ledger);
