@@ -173,7 +173,7 @@ HALFTONE_KERNEL void HALFTONE_LAUNCH_BOUNDS(kThreads, kBlocks<kColumns>) w4_prod
       load_weights(next, to);
       load_x(next, to);
     }
-    if (tile + 1 < end) {
+    if (tile + 1 < end) {  // both in one run of instructions, so that they hide each other's latencies
       multiply(here, 0);
       multiply(here, 1);
     } else {
