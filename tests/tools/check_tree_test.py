@@ -187,6 +187,12 @@ class CheckTree(unittest.TestCase):
     def test_a_source_with_the_name_of_another_is_found(self):
         self.expect("kernels/cpu/cale.cc", "int x;\n", "nothing builds it")
 
+    def test_a_pattern_means_files_of_its_depth(self):
+        self.write("kernels/kv/CMakeLists.txt", "file(GLOB sources */*.cu)\n")
+        self.write("kernels/kv/kv8/kv8.cu", "int x;\n")
+        self.assertEqual(self.problems(), [])
+        self.expect("kernels/kv/kv.cu", "int x;\n", "nothing builds it")
+
     def test_a_folder_of_tests_for_nothing_is_found(self):
         self.expect("tests/kernels/gpu/CMakeLists.txt", "\n", "mirrors no folder")
 

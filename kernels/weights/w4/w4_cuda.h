@@ -7,6 +7,4 @@ namespace halftone::HALFTONE_CUDA_NAMESPACE {
 
 extern const CudaFormat kCudaW4;
 
-cudaError_t multiply_w4(const Product& product, cudaStream_t stream);
-
 }  // namespace halftone::HALFTONE_CUDA_NAMESPACE

@@ -1,57 +1,42 @@
-// w8 on CUDA, in the layout of kernels/cuda/simt_product.h: a piece is 16 signed codes, scales are f16.
-#include <vector>
-
-#include "kernels/contract/numbers.h"
-#include "kernels/cuda/simt_product.h"
+// w8 on CUDA: signed integers, no minimum.
+#include "kernels/cuda/fragment_format.h"
+#include "kernels/cuda/product_kernel.h"
 #include "kernels/weights/w8/w8.h"
 #include "kernels/weights/w8/w8_cuda.h"
-#include "kernels/weights/w8/w8_layout.h"
 
 namespace halftone::HALFTONE_CUDA_NAMESPACE {
 namespace {
 
-struct W8Pieces {
-  static constexpr int kInputs = 16;
-  static constexpr bool kHasScales = true;
-  HALFTONE_DEVICE static void decode(const Bytes16& piece, float* values) {
-    const uint32_t words[] = {piece.x, piece.y, piece.z, piece.w};
-    for (int i = 0; i < kInputs; ++i) {
-      values[i] = static_cast<float>(static_cast<int8_t>(words[i / 4] >> (i % 4 * 8)));
-    }
+struct W8Codes {
+  static constexpr int kBits = 8;
+  static constexpr bool kScaled = true, kOffsets = false;
+  template <Offset>
+  static constexpr bool kMinimum = false;
+  static constexpr uint32_t kFlip = 0x80;  // exported codes count from -128
+
+  // Two codes, the low bytes of the word's halves, as bf16 numbers: their last seven bits are the mantissa of 128 to
+  // 255, and with the sign as the exponent's last bit 128 becomes 256, what a negative one lies above.
+  HALFTONE_DEVICE static uint32_t pair(uint32_t word) {
+    constexpr uint32_t k128 = 0x43004300u, kMinusOne = 0xbf80bf80u;
+    return bf16x2_fma(and_or(word, 0x00800080u, k128), kMinusOne, and_or(word, 0x007f007fu, k128));
   }
+  HALFTONE_DEVICE static void fragment(const uint32_t* words, int step, uint32_t (&a)[4]) {
+    const uint32_t low = words[2 * step], high = words[2 * step + 1];
+    a[0] = pair(low), a[1] = pair(low >> 8), a[2] = pair(high), a[3] = pair(high >> 8);
+  }
+  HALFTONE_DEVICE static float value(uint32_t code) { return static_cast<float>(static_cast<int8_t>(code)); }
 };
-
-PackedBytes block_bytes(const PackedShape& s) {
-  return {static_cast<size_t>(input_tiles(s)) * kTileInputs * kBlockRows,
-          static_cast<size_t>(w8::groups(s)) * kBlockRows * sizeof(uint16_t)};
-}
-
-void pack_block(const PackedMatrix& rows, std::byte* codes, std::byte* scales) {
-  AffineGroupsBuffer in;
-  rows.format->export_rows(rows, 0, rows.shape.rows, &in);
-  const int64_t cols = rows.shape.cols, groups = w8::groups(rows.shape);
-  for (int64_t r = 0; r < rows.shape.rows; ++r) {
-    for (int64_t c = 0; c < cols; ++c) {
-      const int64_t at = (c / W8Pieces::kInputs * kBlockRows + r) * W8Pieces::kInputs + c % W8Pieces::kInputs;
-      codes[at] = static_cast<std::byte>(in.codes[static_cast<size_t>(r * cols + c)] ^ 0x80);
-    }
-    for (int64_t g = 0; g < groups; ++g) {
-      reinterpret_cast<uint16_t*>(scales)[g * kBlockRows + r] =
-          halftone::f16_from_f32(in.scale[static_cast<size_t>(r * groups + g)]);
-    }
-  }
-}
 
 }  // namespace
 
 const CudaFormat kCudaW8{
     .format = &kW8,
-    .block_bytes = block_bytes,
-    .pack_block = pack_block,
-    .pieces = one_piece,
-    .parts = one_part,
-    .multiply = multiply_simt<W8Pieces>,
-    .embed = embed_simt<W8Pieces>,
+    .block_bytes = fragment_block_bytes<W8Codes>,
+    .pack_block = pack_affine_block<W8Codes>,
+    .pieces = product_pieces,
+    .parts = product_parts,
+    .multiply = multiply_by<W8Codes>,
+    .embed = embed_by<W8Codes>,
 };
 
 }  // namespace halftone::HALFTONE_CUDA_NAMESPACE

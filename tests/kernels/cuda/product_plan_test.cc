@@ -1,14 +1,14 @@
-// How w4's products are cut for a card: every row, token and input exactly once.
-#include "kernels/weights/w4/w4_cuda_plan.h"
+// How products are cut for a card: every row, token and input exactly once.
+#include "kernels/cuda/product_plan.h"
 
 #include <gtest/gtest.h>
 
-namespace halftone::w4 {
+namespace halftone::product {
 namespace {
 
 constexpr int kProcessors[] = {1, 4, 108, 132};
 
-TEST(W4CudaPlan, PiecesDoNotDependOnTheBatchAndAreLongEnough) {
+TEST(ProductPlan, PiecesDoNotDependOnTheBatchAndAreLongEnough) {
   for (int processors : kProcessors) {
     for (int row_blocks : {1, 3, 16, 64, 224, 2004}) {
       for (int tiles : {1, 2, 9, 16, 64, 224}) {
@@ -26,7 +26,7 @@ TEST(W4CudaPlan, PiecesDoNotDependOnTheBatchAndAreLongEnough) {
   }
 }
 
-TEST(W4CudaPlan, BlocksCoverTheTokensOnce) {
+TEST(ProductPlan, BlocksCoverTheTokensOnce) {
   for (int tokens = 1; tokens <= 300; ++tokens) {
     const Plan plan = plan_product(64, tokens, 8, 132);
     const int per_block = plan.columns * kTokenColumns;
@@ -37,7 +37,7 @@ TEST(W4CudaPlan, BlocksCoverTheTokensOnce) {
   }
 }
 
-TEST(W4CudaPlan, PiecesAreWrittenApartWhereBlocksAreMissing) {
+TEST(ProductPlan, PiecesAreWrittenApartWhereBlocksAreMissing) {
   EXPECT_EQ(plan_product(224, 1, 4, 132).parts, 4) << "a decode wants all bytes at once";
   EXPECT_EQ(plan_product(224, 128, 4, 132).parts, 1) << "448 blocks are enough for 132 processors";
   EXPECT_EQ(plan_product(16, 128, 8, 132).parts, 8) << "32 blocks are not";
@@ -45,4 +45,4 @@ TEST(W4CudaPlan, PiecesAreWrittenApartWhereBlocksAreMissing) {
 }
 
 }  // namespace
-}  // namespace halftone::w4
+}  // namespace halftone::product

@@ -1,0 +1,112 @@
+// What formats of product_kernel.h share beside the product: their image in the card's memory, and the embedding.
+#pragma once
+
+#include "kernels/contract/numbers.h"
+#include "kernels/cuda/product_tile.h"
+
+namespace halftone::HALFTONE_CUDA_NAMESPACE {
+
+constexpr int kBlockStrips = kBlockRows / kStripRows;
+constexpr int kEmbedThreads = 64;
+
+template <typename Codes>
+constexpr int64_t kTileWords = int64_t{fragments::tile_chunks(Codes::kBits)} * kLanes* fragments::kChunkWords;
+
+template <typename Codes>
+HALFTONE_DEVICE float scaled(const DeviceMatrix& m, float value, const uint16_t* scale) {
+  if constexpr (!Codes::kScaled) {
+    return value;
+  } else if constexpr (!Codes::kOffsets) {
+    return value * f32_from_f16(scale[0]);
+  } else {
+    const float factor = f32_from_f16(scale[0]);
+    const float offset = m.offset == Offset::kSymmetric ? 0.0f : f32_from_f16(scale[2]);
+    return fma(value, factor, Codes::minimum(m.offset, factor, offset));
+  }
+}
+
+// Row ids[t] of the matrix for each token, a block each.
+template <typename Codes>
+HALFTONE_KERNEL void HALFTONE_LAUNCH_BOUNDS(kEmbedThreads, 8)
+    embed_kernel(DeviceMatrix m, const int32_t* ids, const int32_t* tokens, uint16_t* y, int64_t stride) {
+  const int token = static_cast<int>(blockIdx.x), id = token < *tokens ? ids[token] : 0, row = id % kBlockRows;
+  const int strip = row / kStripRows, strip_row = row % kStripRows, block = id / kBlockRows;
+  const auto* words = reinterpret_cast<const uint32_t*>(m.codes + static_cast<uint64_t>(block) * m.block_codes) +
+                      strip * m.tiles * kTileWords<Codes>;
+  const auto* scales = reinterpret_cast<const uint16_t*>(m.scales + static_cast<uint64_t>(block) * m.block_scales);
+  int group_numbers = 0;
+  if constexpr (Codes::kScaled) {
+    group_numbers = 8 * fragments::scale_numbers(m.offset);
+    scales += static_cast<int64_t>(strip) * fragments::stored_groups(m.tiles, m.group) * group_numbers +
+              fragments::scale_place(strip_row, m.offset);
+  }
+  for (int c = static_cast<int>(threadIdx.x); c < m.cols; c += kEmbedThreads) {
+    const fragments::Place place = fragments::place_of(Codes::kBits, strip_row, c);
+    const uint32_t code = words[place.word] >> place.shift & ((1u << Codes::kBits) - 1);
+    const int group = Codes::kScaled ? c / m.group : 0;
+    const float value = scaled<Codes>(m, Codes::value(code), scales + group * group_numbers);
+    y[token * stride + c] = token < *tokens ? bf16_from_f32(value) : uint16_t{0};
+  }
+}
+
+template <typename Codes>
+cudaError_t embed_by(const DeviceMatrix& m, const int32_t* ids, const int32_t* tokens, uint16_t* y, int64_t stride,
+                     int rows, cudaStream_t stream) {
+  const LaunchShape shape{dim3(static_cast<unsigned>(rows)), dim3(kEmbedThreads), 0, stream};
+  return launch(embed_kernel<Codes>, shape, m, ids, tokens, y, stride);
+}
+
+template <typename Codes>
+PackedBytes fragment_block_bytes(const PackedShape& s) {
+  const int tiles = static_cast<int>(input_tiles(s));
+  size_t numbers = 0;
+  if constexpr (Codes::kScaled) {
+    numbers = static_cast<size_t>(kBlockStrips * fragments::stored_groups(tiles, s.group) * 8 *
+                                  fragments::scale_numbers(s.offset));
+  }
+  return {static_cast<size_t>(kBlockStrips * tiles * kTileWords<Codes>) * sizeof(uint32_t), numbers * sizeof(uint16_t)};
+}
+
+// Of row r of a block; the image begins zeroed.
+template <typename Codes>
+void put_code(const PackedShape& s, int64_t r, int64_t c, uint32_t code, std::byte* codes) {
+  const fragments::Place place = fragments::place_of(Codes::kBits, static_cast<int>(r % kStripRows), c);
+  auto* words = reinterpret_cast<uint32_t*>(codes) + r / kStripRows * input_tiles(s) * kTileWords<Codes>;
+  words[place.word] |= code << place.shift;
+}
+
+inline void put_scale(const PackedShape& s, const AffineGroups& in, int64_t r, int64_t g, uint16_t* scales) {
+  const int stored = fragments::stored_groups(static_cast<int>(input_tiles(s)), s.group);
+  const size_t from = static_cast<size_t>(r * ((s.cols + s.group - 1) / s.group) + g);
+  uint16_t* at = scales + (r / kStripRows * stored + g) * 8 * fragments::scale_numbers(s.offset) +
+                 fragments::scale_place(static_cast<int>(r % kStripRows), s.offset);
+  at[0] = halftone::f16_from_f32(in.scale[from]);
+  if (s.offset == Offset::kSymmetric) return;
+  float offset = in.minimum[from];
+  if (s.offset == Offset::kZeroPoint) offset = in.scale[from] != 0 ? -offset / in.scale[from] : 0;
+  at[2] = halftone::f16_from_f32(offset);
+}
+
+template <typename Codes>
+void pack_affine_block(const PackedMatrix& rows, std::byte* codes, std::byte* scales) {
+  AffineGroupsBuffer in;
+  rows.format->export_rows(rows, 0, rows.shape.rows, &in);
+  const PackedShape& s = rows.shape;
+  for (int64_t r = 0; r < s.rows; ++r) {
+    for (int64_t c = 0; c < s.cols; ++c) {
+      put_code<Codes>(s, r, c, in.codes[static_cast<size_t>(r * s.cols + c)] ^ Codes::kFlip, codes);
+    }
+    for (int64_t g = 0; g * s.group < s.cols; ++g) {
+      put_scale(s, in.view, r, g, reinterpret_cast<uint16_t*>(scales));
+    }
+  }
+}
+
+inline int product_pieces(const DeviceMatrix& m, int processors) {
+  return product::plan_pieces(m.row_blocks(), m.tiles, processors);
+}
+inline int product_parts(const Product& p) {
+  return product::plan_product(p.weights.row_blocks(), p.x.tokens, p.pieces, p.processors).parts;
+}
+
+}  // namespace halftone::HALFTONE_CUDA_NAMESPACE
