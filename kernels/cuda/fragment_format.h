@@ -102,11 +102,4 @@ void pack_affine_block(const PackedMatrix& rows, std::byte* codes, std::byte* sc
   }
 }
 
-inline int product_pieces(const DeviceMatrix& m, int processors) {
-  return product::plan_pieces(m.row_blocks(), m.tiles, processors);
-}
-inline int product_parts(const Product& p) {
-  return product::plan_product(p.weights.row_blocks(), p.x.tokens, p.pieces, p.processors).parts;
-}
-
 }  // namespace halftone::HALFTONE_CUDA_NAMESPACE

@@ -11,16 +11,6 @@ namespace {
 
 constexpr int64_t kLeastTokens = 64;  // of one piece of a step; pieces begin at multiples of it
 
-// Floats that one token's product takes at most: all pieces of the inputs, of both matrices of a SwiGLU.
-int64_t floats_per_token(const LinearCall& call, int pieces) {
-  return call.weights->shape.rows * pieces * (call.epilogue.swiglu_up != nullptr ? 2 : 1);
-}
-
-bool is_plain(const LinearCall& call) {
-  const Epilogue& e = call.epilogue;
-  return e.bias == nullptr && e.swiglu_up == nullptr && !e.add_to_y && call.y.dtype == DType::kF32;
-}
-
 // Tokens [first, first + count) of what was prepared; first: of a block.
 Prepared tokens_of(Prepared x, int64_t first, int64_t count) {
   x.x += prepared_place(static_cast<int>(first), 0, x.tiles);
@@ -29,24 +19,48 @@ Prepared tokens_of(Prepared x, int64_t first, int64_t count) {
   return x;
 }
 
-class OneLinear {
+bool are_alike(const PackedMatrix& a, const PackedMatrix& b) {
+  return a.format == b.format && a.shape.cols == b.shape.cols && a.shape.group == b.shape.group &&
+         a.shape.offset == b.shape.offset;
+}
+
+// Whether one product and one epilogue can serve both.
+bool can_join(const LinearCall& a, const LinearCall& b) {
+  return are_alike(*a.weights, *b.weights) && a.epilogue.swiglu_up == nullptr && b.epilogue.swiglu_up == nullptr &&
+         a.epilogue.add_to_y == b.epilogue.add_to_y && a.y.dtype == b.y.dtype;
+}
+
+// How many calls, from the first one on, are served at once. Of the model alone, as what is added up together depends
+// on it.
+size_t joined_calls(std::span<const LinearCall> calls) {
+  size_t count = 1;
+  while (count < calls.size() && count < kJoinedMost && can_join(calls[0], calls[count])) ++count;
+  return count;
+}
+
+bool is_plain(const LinearCall& call) {
+  const Epilogue& e = call.epilogue;
+  return e.bias == nullptr && e.swiglu_up == nullptr && !e.add_to_y && call.y.dtype == DType::kF32;
+}
+
+// Calls that are served at once: their matrices, or the two of a SwiGLU, have their rows side by side in the product.
+class JoinedLinear {
  public:
-  OneLinear(const LinearCall& call, int processors, Stream& stream)
-      : call_(call),
-        format_(*find_cuda_format(*call.weights->format)),
-        weights_(device_matrix(*call.weights)),
-        pieces_(format_.pieces(weights_, processors)),
-        processors_(processors),
-        stream_(stream) {}
+  JoinedLinear(std::span<const LinearCall> calls, int processors, Stream& stream)
+      : calls_(calls), processors_(processors), stream_(stream) {
+    for (const LinearCall& call : calls) add(*call.weights);
+    if (calls[0].epilogue.swiglu_up != nullptr) add(*calls[0].epilogue.swiglu_up);
+    pieces_ = product::plan_pieces(product({}).row_blocks(), weights_[0].tiles, processors_);
+  }
 
   void run(const Prepared& x, float* products, int64_t capacity) const {
-    Product whole = product(weights_, x);
-    if (is_plain(call_) && format_.parts(whole) == 1) {
-      whole.out = static_cast<float*>(call_.y.data);
-      whole.out_stride = call_.y.stride;
+    Product whole = product(x);
+    if (matrices_ == 1 && is_plain(calls_[0]) && plan(whole).parts == 1) {
+      whole.out = static_cast<float*>(calls_[0].y.data);
+      whole.out_stride = calls_[0].y.stride;
       return multiply(whole);
     }
-    const int64_t fit = capacity / floats_per_token(call_, pieces_) / kLeastTokens * kLeastTokens;
+    const int64_t fit = capacity / (rows_ * pieces_) / kLeastTokens * kLeastTokens;
     HALFTONE_CHECK(fit > 0);
     for (int64_t first = 0; first < x.tokens; first += fit) {
       run_tokens(tokens_of(x, first, std::min<int64_t>(fit, x.tokens - first)), first, products);
@@ -54,39 +68,68 @@ class OneLinear {
   }
 
  private:
-  Product product(const DeviceMatrix& weights, const Prepared& x) const {
+  void add(const PackedMatrix& matrix) {
+    packed_[matrices_] = &matrix;
+    weights_[matrices_++] = device_matrix(matrix);
+    rows_ += matrix.shape.rows;
+  }
+  Product product(const Prepared& x) const {
     Product p;
-    p.weights = weights;
+    std::copy(weights_, weights_ + matrices_, p.weights);
+    p.matrices = matrices_;
     p.x = x;
     p.pieces = pieces_;
-    p.processors = processors_;
     return p;
   }
-  void multiply(const Product& p) const { stream_.check(format_.multiply(p, stream_.get()), "linear"); }
-
-  void run_tokens(const Prepared& x, int64_t first, float* products) const {
-    Product p = product(weights_, x);
-    const int parts = format_.parts(p);
-    p.out = products;
-    p.out_stride = weights_.rows;
-    p.part_stride = x.tokens * p.out_stride;
-    multiply(p);
-    float* up = nullptr;
-    if (call_.epilogue.swiglu_up != nullptr) {
-      up = p.out = products + parts * p.part_stride;
-      p.weights = device_matrix(*call_.epilogue.swiglu_up);
-      multiply(p);
-    }
-    const Tensor y = rows_of(call_.y, first, x.tokens);
-    const EpilogueCall epilogue{
-        products, up, call_.epilogue.bias, parts, x.tokens, weights_.rows, call_.epilogue.add_to_y, y.data, y.stride};
-    stream_.check(finish_product(epilogue, y.dtype, stream_.get()), "linear's epilogue");
+  product::Plan plan(const Product& p) const {
+    return product::plan_product(p.row_blocks(), p.x.tokens, p.pieces, processors_);
   }
 
-  const LinearCall& call_;
-  const CudaFormat& format_;
-  DeviceMatrix weights_;
-  int pieces_, processors_;
+  // One kernel; several where a SwiGLU's matrices are not alike.
+  void multiply(Product all) const {
+    product::Plan part_plan = plan(all);
+    for (int first = 0, next = 0; first < matrices_; first = next) {
+      Product part = all;
+      part.matrices = 0;
+      while (next < matrices_ && are_alike(*packed_[first], *packed_[next])) {
+        part.weights[part.matrices++] = weights_[next];
+        all.out += weights_[next++].rows;
+      }
+      part_plan.row_blocks = part.row_blocks();
+      const CudaFormat& format = *find_cuda_format(*packed_[first]->format);
+      stream_.check(format.multiply(part, part_plan, stream_.get()), "linear");
+    }
+  }
+
+  void run_tokens(const Prepared& x, int64_t first, float* products) const {
+    Product p = product(x);
+    p.out = products;
+    p.out_stride = rows_;
+    p.part_stride = x.tokens * p.out_stride;
+    multiply(p);
+    EpilogueCall epilogue;
+    epilogue.product = products;
+    epilogue.parts = plan(p).parts;
+    epilogue.tokens = x.tokens;
+    epilogue.product_rows = static_cast<int32_t>(rows_);
+    epilogue.count = static_cast<int32_t>(calls_.size());
+    epilogue.swiglu = calls_[0].epilogue.swiglu_up != nullptr;
+    epilogue.add_to_y = calls_[0].epilogue.add_to_y;
+    for (size_t i = 0; i < calls_.size(); ++i) {
+      const Tensor y = rows_of(calls_[i].y, first, x.tokens);
+      epilogue.outputs[i] = {y.data, y.stride, calls_[i].epilogue.bias,
+                             static_cast<int32_t>(calls_[i].weights->shape.rows)};
+    }
+    stream_.check(finish_product(epilogue, calls_[0].y.dtype, stream_.get()), "linear's epilogue");
+  }
+
+  std::span<const LinearCall> calls_;
+  const PackedMatrix* packed_[kJoinedMost] = {};
+  DeviceMatrix weights_[kJoinedMost];
+  int32_t matrices_ = 0;
+  int64_t rows_ = 0;
+  int pieces_ = 1;
+  int processors_;
   Stream& stream_;
 };
 
@@ -111,10 +154,11 @@ DeviceMatrix device_matrix(const PackedMatrix& m) {
 }
 
 size_t linear_workspace(int64_t max_tokens, int64_t max_cols, int processors) {
-  // Of matrices in pieces: fewer blocks of rows than processors, of at most kMostPieces each.
-  const int64_t split_rows = 2 * std::max<int64_t>(max_cols, int64_t{kProductParts} * processors * kBlockRows);
+  // Of all rows in pieces: blocks are doubled while they are fewer than would keep the processors busy.
+  const int64_t split_rows = int64_t{2 * product::kBusyBlocks} * processors * kBlockRows;
   const int64_t tokens = std::max(max_tokens, kLeastTokens);
-  const int64_t floats = std::max(tokens * 2 * max_cols, kLeastTokens * split_rows);
+  const int64_t floats =
+      std::max({tokens * 2 * max_cols, kLeastTokens * kJoinedMost * max_cols, kLeastTokens * split_rows});
   return aligned(prepared_bytes(tokens, max_cols)) + static_cast<size_t>(floats) * sizeof(float);
 }
 
@@ -127,7 +171,11 @@ void linear(std::span<const LinearCall> calls, const Workspace& workspace, int p
                "prepare");
   auto* products = reinterpret_cast<float*>(workspace.data + used);
   const int64_t capacity = static_cast<int64_t>((workspace.bytes - used) / sizeof(float));
-  for (const LinearCall& call : calls) OneLinear(call, processors, stream).run(prepared, products, capacity);
+  for (size_t first = 0; first < calls.size();) {
+    const size_t count = joined_calls(calls.subspan(first));
+    JoinedLinear(calls.subspan(first, count), processors, stream).run(prepared, products, capacity);
+    first += count;
+  }
 }
 
 }  // namespace halftone::HALFTONE_CUDA_NAMESPACE

@@ -8,6 +8,7 @@
 
 #include "kernels/contract/linear.h"
 #include "kernels/cuda/launch.h"
+#include "kernels/cuda/product_plan.h"
 
 namespace halftone::HALFTONE_CUDA_NAMESPACE {
 
@@ -26,7 +27,7 @@ struct DeviceMatrix {
   int32_t tiles = 0;
   AffineGrid::Offset offset = AffineGrid::Offset::kSymmetric;
 
-  int row_blocks() const { return (rows + kBlockRows - 1) / kBlockRows; }
+  HALFTONE_HOST_DEVICE int row_blocks() const { return (rows + kBlockRows - 1) / kBlockRows; }
 };
 
 // Activations as every product reads them (prepare.h), in device memory: as tensor cores take them. Blocks of 8 tokens;
@@ -53,15 +54,23 @@ HALFTONE_HOST_DEVICE int64_t sum_place(int token, int sum, int tiles) {
   return (tile * kTokenBlock + token % kTokenBlock) * kTileSums + sum % kTileSums;
 }
 
-// One product before its epilogue: out[part][token][row] in float32, to be added over the parts.
+// Products of matrices with the same inputs before their epilogue: out[part][token][row] in float32, to be added over
+// the parts; the rows of one matrix after those of the one before.
+constexpr int kJoinedMost = 3;
 struct Product {
-  DeviceMatrix weights;
+  DeviceMatrix weights[kJoinedMost];  // alike but for codes, scales and rows
+  int32_t matrices = 1;
   Prepared x;
   float* out = nullptr;
   int64_t out_stride = 0;  // floats from one token to the next
   int64_t part_stride = 0;
-  int32_t pieces = 1;  // of the inputs, each added up for itself and then to those before it; pieces()'s answer
-  int32_t processors = 1;
+  int32_t pieces = 1;  // of the inputs, each added up for itself and then to those before it
+
+  int row_blocks() const {
+    int blocks = 0;
+    for (int i = 0; i < matrices; ++i) blocks += weights[i].row_blocks();
+    return blocks;
+  }
 };
 
 // The CUDA side of a weight format; formats.cu is the list.
@@ -71,12 +80,7 @@ struct CudaFormat {
   PackedBytes (*block_bytes)(const PackedShape& shape) = nullptr;
   // Writes one block from up to 64 rows in the format's own layout, in host memory; both images begin zeroed.
   void (*pack_block)(const PackedMatrix& rows, std::byte* codes, std::byte* scales) = nullptr;
-  // How many pieces the inputs are cut into. A function of the matrix and the card alone: an output's order of adding
-  // up must not depend on the batch.
-  int (*pieces)(const DeviceMatrix& weights, int processors) = nullptr;
-  // What multiply() will write: each piece for itself, or 1: their sum.
-  int (*parts)(const Product& product) = nullptr;
-  cudaError_t (*multiply)(const Product& product, cudaStream_t stream) = nullptr;
+  cudaError_t (*multiply)(const Product& product, const product::Plan& plan, cudaStream_t stream) = nullptr;
   // y[t] = row ids[t] as bf16; zeros from *tokens on. y: [rows][stride].
   cudaError_t (*embed)(const DeviceMatrix& weights, const int32_t* ids, const int32_t* tokens, uint16_t* y,
                        int64_t stride, int rows, cudaStream_t stream) = nullptr;

@@ -120,29 +120,50 @@ struct Totals {
   }
 };
 
+// The matrix that a block of rows belongs to, its number there, and where the matrix' rows begin among all.
+struct BlockPlace {
+  DeviceMatrix matrix;
+  int block, first_row;
+};
+HALFTONE_DEVICE BlockPlace place_of_block(const Product& p, int block) {
+  BlockPlace place{p.weights[0], block, 0};
+  HALFTONE_UNROLL
+  for (int i = 1; i < kJoinedMost; ++i) {
+    const int before = p.weights[i - 1].row_blocks();
+    if (i >= p.matrices || block < before) break;
+    block -= before;
+    place = {p.weights[i], block, place.first_row + p.weights[i - 1].rows};
+  }
+  return place;
+}
+
 // y: as add_tile() makes it, of a strip.
 template <int kColumns>
-HALFTONE_DEVICE void store_outputs(const Product& p, int strip, int first_token, const float (&y)[kColumns][4]) {
+HALFTONE_DEVICE void store_outputs(const Product& p, const BlockPlace& place, int strip, int first_token,
+                                   const float (&y)[kColumns][4]) {
   const int lane = static_cast<int>(threadIdx.x) % kLanes;
-  float* out = p.out + static_cast<int64_t>(blockIdx.z) * p.part_stride;
+  float* out = p.out + static_cast<int64_t>(blockIdx.z) * p.part_stride + place.first_row;
   HALFTONE_UNROLL
   for (int n = 0; n < kColumns; ++n) {
     HALFTONE_UNROLL
     for (int i = 0; i < 4; ++i) {
-      const int row = static_cast<int>(blockIdx.x) * kBlockRows + strip * kStripRows + i / 2 * 8 + lane / 4;
+      const int row = place.block * kBlockRows + strip * kStripRows + i / 2 * 8 + lane / 4;
       const int token = first_token + n * kTokenColumns + lane % 4 * 2 + i % 2;
-      if (row < p.weights.rows && token < p.x.tokens) out[static_cast<int64_t>(token) * p.out_stride + row] = y[n][i];
+      if (row < place.matrix.rows && token < p.x.tokens) {
+        out[static_cast<int64_t>(token) * p.out_stride + row] = y[n][i];
+      }
     }
   }
 }
 
 // A warp multiplies kStrips strips, by all of the block's tokens or, where warps share strips, by its part of them.
-// Grid: (blocks of rows, blocks of tokens, parts of the inputs: each piece, or all of them).
+// Grid: (blocks of rows of all matrices, blocks of tokens, parts of the inputs: each piece, or all of them).
 template <int kColumns, int kStrips, typename Kind>
 HALFTONE_KERNEL void HALFTONE_LAUNCH_BOUNDS(kProductThreads, kProductBlocks<kColumns>) product_kernel(Product p) {
   constexpr int kDepth = kStages<kColumns, Kind>, kAhead = kDepth - 1, kWarpColumns = kColumns / kStrips;
   auto* stages = dynamic_shared<Stage<kColumns, Kind>>();
-  const int warp = static_cast<int>(threadIdx.x) / kLanes, tiles = p.weights.tiles;
+  const BlockPlace place = place_of_block(p, static_cast<int>(blockIdx.x));
+  const int warp = static_cast<int>(threadIdx.x) / kLanes, tiles = p.x.tiles;
   const int first_strip = warp % (kProductWarps / kStrips) * kStrips;
   const int first_column = warp / (kProductWarps / kStrips) * kWarpColumns;
   const int first_token = static_cast<int>(blockIdx.y) * kColumns * kTokenColumns;
@@ -150,7 +171,7 @@ HALFTONE_KERNEL void HALFTONE_LAUNCH_BOUNDS(kProductThreads, kProductBlocks<kCol
   int piece = static_cast<int>(blockIdx.z) * pieces_here;
   const int first = piece_begin(piece, tiles, p.pieces), end = piece_begin(piece + pieces_here, tiles, p.pieces);
   Totals<kStrips, kWarpColumns> totals;
-  WeightStream<Kind> weights(p.weights, static_cast<int>(blockIdx.x) * kProductWarps + warp, first);
+  WeightStream<Kind> weights(place.matrix, place.block * kProductWarps + warp, first);
   TokenStream<kColumns, Kind::kMinimum> x(p.x, first_token, first);
   auto load_weights = [&](int tile, int stage) {
     if (tile < end) weights.next(&stages[stage].weights[0][warp]);
@@ -203,7 +224,7 @@ HALFTONE_KERNEL void HALFTONE_LAUNCH_BOUNDS(kProductThreads, kProductBlocks<kCol
   }
   HALFTONE_UNROLL
   for (int s = 0; s < kStrips; ++s) {
-    store_outputs(p, first_strip + s, first_token + first_column * kTokenColumns, totals.all[s]);
+    store_outputs(p, place, first_strip + s, first_token + first_column * kTokenColumns, totals.all[s]);
   }
 }
 
@@ -212,7 +233,7 @@ cudaError_t launch_product(const Product& p, const product::Plan& plan, cudaStre
   LaunchShape shape{dim3(static_cast<unsigned>(plan.row_blocks), static_cast<unsigned>(plan.token_blocks),
                          static_cast<unsigned>(plan.parts)),
                     dim3(kProductThreads), 0, stream, true};
-  return with_kind<Codes>(p.weights, [&](auto kind) {
+  return with_kind<Codes>(p.weights[0], [&](auto kind) {
     using Kind = decltype(kind);
     shape.shared_bytes = kStages<kColumns, Kind> * sizeof(Stage<kColumns, Kind>);
     return launch(product_kernel<kColumns, kStrips, Kind>, shape, p);
@@ -225,13 +246,6 @@ cudaError_t multiply_strips(const Product& p, const product::Plan& plan, cudaStr
   if (plan.columns == 1) return launch_product<Codes, 1>(p, plan, stream);
   if (plan.columns == 2) return launch_product<Codes, 2>(p, plan, stream);
   return plan.columns == 4 ? launch_product<Codes, 4>(p, plan, stream) : launch_product<Codes, 8>(p, plan, stream);
-}
-
-// For formats with this one kernel.
-template <typename Codes>
-cudaError_t multiply_by(const Product& p, cudaStream_t stream) {
-  return multiply_strips<Codes>(p, product::plan_product(p.weights.row_blocks(), p.x.tokens, p.pieces, p.processors),
-                                stream);
 }
 
 }  // namespace halftone::HALFTONE_CUDA_NAMESPACE

@@ -39,9 +39,7 @@ const CudaFormat kCudaBf16{
     .format = &kBf16,
     .block_bytes = fragment_block_bytes<Bf16Codes>,
     .pack_block = pack_block,
-    .pieces = product_pieces,
-    .parts = product_parts,
-    .multiply = multiply_by<Bf16Codes>,
+    .multiply = multiply_strips<Bf16Codes>,
     .embed = embed_by<Bf16Codes>,
 };
 

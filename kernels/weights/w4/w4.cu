@@ -11,8 +11,6 @@ const CudaFormat kCudaW4{
     .format = &kW4,
     .block_bytes = fragment_block_bytes<W4Codes>,
     .pack_block = pack_affine_block<W4Codes>,
-    .pieces = product_pieces,
-    .parts = product_parts,
     .multiply = multiply_w4,
     .embed = embed_by<W4Codes>,
 };

@@ -2,15 +2,13 @@
 #pragma once
 
 #include "kernels/cuda/matrix.h"
-#include "kernels/cuda/product_plan.h"
 
 namespace halftone::HALFTONE_CUDA_NAMESPACE {
 
 cudaError_t multiply_w4_strips(const Product& product, const product::Plan& plan, cudaStream_t stream);
 cudaError_t multiply_w4_square(const Product& product, const product::Plan& plan, cudaStream_t stream);
 
-inline cudaError_t multiply_w4(const Product& p, cudaStream_t stream) {
-  const product::Plan plan = product::plan_product(p.weights.row_blocks(), p.x.tokens, p.pieces, p.processors);
+inline cudaError_t multiply_w4(const Product& p, const product::Plan& plan, cudaStream_t stream) {
   return plan.token_blocks > 1 ? multiply_w4_square(p, plan, stream) : multiply_w4_strips(p, plan, stream);
 }
 

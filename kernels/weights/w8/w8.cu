@@ -33,9 +33,7 @@ const CudaFormat kCudaW8{
     .format = &kW8,
     .block_bytes = fragment_block_bytes<W8Codes>,
     .pack_block = pack_affine_block<W8Codes>,
-    .pieces = product_pieces,
-    .parts = product_parts,
-    .multiply = multiply_by<W8Codes>,
+    .multiply = multiply_strips<W8Codes>,
     .embed = embed_by<W8Codes>,
 };
 

@@ -49,12 +49,19 @@ class LinearCase {
 
   std::vector<float> on_device(Kind kind, int64_t tokens, int64_t gap) {
     const Bf16OnDevice x(device_, x_, tokens, cols(), gap), y(device_, y_, tokens, rows(), gap);
-    LinearCall call = fill(kind, weights_.matrix(), up_.matrix(), device_norm_.data(), device_bias_.data());
-    call.x = x.tensor(), call.y = y.tensor();
+    const LinearCall call = this->call(kind, x, y);
     device_.linear({&call, 1});
     EXPECT_TRUE(y.gaps_are_untouched());
     return y.download();
   }
+  LinearCall call(Kind kind, const Bf16OnDevice& x, const Bf16OnDevice& y) const {
+    LinearCall call = fill(kind, weights_.matrix(), up_.matrix(), device_norm_.data(), device_bias_.data());
+    call.x = x.tensor(), call.y = y.tensor();
+    return call;
+  }
+  void take_inputs_of(const LinearCase& other) { x_ = other.x_, norm_ = other.norm_; }
+  Bf16OnDevice x_on_device(int64_t tokens) const { return {device_, x_, tokens, cols(), 0}; }
+  Bf16OnDevice y_on_device(int64_t tokens) const { return {device_, y_, tokens, rows(), 8}; }
   std::vector<reference::Bounded> exact(Kind kind, int64_t tokens) {
     std::vector<float> x = x_, y = y_;
     LinearCall call = fill(kind, packed_.matrix(), packed_up_.matrix(), norm_.data(), bias_.data());
@@ -178,6 +185,60 @@ TEST_P(CudaLinearTest, WalkedPiecesHaveTheBitsOfSharedOnes) {
     const std::vector<float> walked = made.on_device(Kind::kBias, kMostTokens, 0);
     const std::vector<float> shared = made.on_device(Kind::kBias, 3, 0);
     EXPECT_TRUE(same_bits(shared, std::span(walked).first(shared.size()))) << format->name;
+  }
+}
+
+// Calls of one input, as of queries, keys and values: alike, so that one kernel serves them, and not; with pieces of
+// the inputs and without.
+TEST_P(CudaLinearTest, CallsOfOneInput) {
+  struct Weights {
+    const char* format;
+    int group;
+  };
+  const Weights kCalls[][3] = {{{"w4", 32}, {"w4", 32}, {"w4", 32}},
+                               {{"w8", 0}, {"w8", 0}, {"w8", 32}},
+                               {{"w4", 32}, {"w4", 16}, {"w4", 32}},
+                               {{"bf16", 0}, {"bf16", 0}, {"bf16", 0}},
+                               {{"w8", 32}, {"w4", 32}, {"w4", 32}}};
+  const int64_t kRows[] = {130, 64, 33};
+  for (const Weights(&calls)[3] : kCalls) {
+    std::vector<LinearCase> cases;
+    for (int i = 0; i < 3; ++i) {
+      auto pack = [&] {
+        const WeightFormat& format = *find_weight_format(calls[i].format);
+        return *PackedCase::random(*cpu_, format, kRows[i], 1088, random_, calls[i].group);
+      };
+      cases.emplace_back(**worker, pack(), pack(), random_);
+      cases.back().take_inputs_of(cases.front());
+    }
+    for (const auto& [kind, tokens] : {std::pair(Kind::kNormBias, 3), {Kind::kPlain, 1}, {Kind::kAdd, 65}}) {
+      const Bf16OnDevice x = cases[0].x_on_device(tokens);
+      std::vector<Bf16OnDevice> y;
+      for (const LinearCase& made : cases) y.push_back(made.y_on_device(tokens));
+      const LinearCall joined[] = {cases[0].call(kind, x, y[0]), cases[1].call(kind, x, y[1]),
+                                   cases[2].call(kind, x, y[2])};
+      (*worker)->linear(joined);
+      for (size_t i = 0; i < cases.size(); ++i) {
+        EXPECT_TRUE(within_bounds(y[i].download(), cases[i].exact(kind, tokens)))
+            << calls[i].format << " by " << calls[i].group << ", call " << i << ", " << tokens << " tokens";
+        EXPECT_TRUE(y[i].gaps_are_untouched());
+      }
+    }
+  }
+}
+
+// The two matrices of a SwiGLU in formats of their own.
+TEST_P(CudaLinearTest, UnlikeMatricesOfASwiglu) {
+  auto pack = [&](const char* format, int group) {
+    return *PackedCase::random(*cpu_, *find_weight_format(format), 70, 257, random_, group);
+  };
+  LinearCase groups(**worker, pack("w4", 32), pack("w4", 64), random_);
+  LinearCase formats(**worker, pack("w8", 0), pack("w4", 32), random_);
+  for (int64_t tokens : {1, 65}) {
+    for (LinearCase* made : {&groups, &formats}) {
+      EXPECT_TRUE(within_bounds(made->on_device(Kind::kNormSwiglu, tokens, 8), made->exact(Kind::kNormSwiglu, tokens)))
+          << tokens << " tokens";
+    }
   }
 }
 
