@@ -1,5 +1,5 @@
-// The account of every byte that a device holds: by owner (a mode, a weight format that modes share, or "shared") and
-// category. Any thread. Peaks are kept by stage; the stage is set by whoever runs the step.
+// The account of every byte that a device holds: by owner (a mode, a weight format that modes share, "graphs", or
+// "shared") and category. Any thread. Peaks are kept by stage; the stage is set by whoever runs the step.
 #pragma once
 
 #include <array>

@@ -39,7 +39,7 @@ class Backend final : public Device {
         processors_(card.multiProcessorCount),
         ledger_(ledger),
         batch_(stream_, ledger),
-        graphs_(stream_),
+        graphs_(stream_, ledger),
         reducer_(stream_, ledger),
         clamped_(stream_, ledger) {
     clamped_.reserve(1);

@@ -6,6 +6,7 @@
 #include <map>
 #include <tuple>
 
+#include "kernels/contract/ledger.h"
 #include "kernels/cuda/stream.h"
 
 namespace halftone::HALFTONE_CUDA_NAMESPACE {
@@ -21,7 +22,7 @@ class Graphs {
     friend auto operator<=>(const Key&, const Key&) = default;
   };
 
-  explicit Graphs(Stream& stream) : stream_(stream) {}
+  Graphs(Stream& stream, Ledger& ledger) : stream_(stream), ledger_(ledger) {}
   Graphs(const Graphs&) = delete;
   Graphs& operator=(const Graphs&) = delete;
   ~Graphs() { clear(); }
@@ -32,11 +33,18 @@ class Graphs {
  private:
   static constexpr size_t kMost = 256;
 
-  cudaGraphExec_t record(const std::function<void()>& work);
+  struct Recorded {
+    cudaGraphExec_t executable = nullptr;  // null: it could not be made
+    uint64_t bytes = 0;                    // of the device's memory, in the ledger
+  };
+  Recorded record(const std::function<void()>& work);
+  Recorded instantiate(cudaGraph_t graph);
+  uint64_t free_bytes();
   void clear();
 
   Stream& stream_;
-  std::map<Key, cudaGraphExec_t> graphs_;
+  Ledger& ledger_;
+  std::map<Key, Recorded> graphs_;
 };
 
 }  // namespace halftone::HALFTONE_CUDA_NAMESPACE

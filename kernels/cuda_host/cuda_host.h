@@ -16,6 +16,9 @@ struct Settings {
   size_t memory_bytes = size_t{4} << 30;
 };
 
+// What a graph takes of the device's memory for each of its operations, from its upload or first launch on.
+constexpr size_t kGraphOperationBytes = 1536;
+
 // Takes effect with the next launch that runs.
 void configure(const Settings& settings);
 Settings settings();

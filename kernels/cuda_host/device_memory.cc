@@ -25,8 +25,7 @@ DeviceMemory& DeviceMemory::instance() {
 }
 
 void* DeviceMemory::allocate(size_t bytes, Where where) {
-  const size_t limit = Machine::instance().settings.memory_bytes;
-  if (where == Where::kDevice && (bytes > limit || used_bytes_ > limit - bytes)) return nullptr;
+  if (where == Where::kDevice && !has(bytes)) return nullptr;
   void* memory = nullptr;
   if (posix_memalign(&memory, kAlignment, bytes + kGapBytes) != 0) return nullptr;
   std::memset(memory, kPoison, bytes);
@@ -36,6 +35,17 @@ void* DeviceMemory::allocate(size_t bytes, Where where) {
   if (where == Where::kDevice) used_bytes_ += bytes;
   allocations_.insert({static_cast<const std::byte*>(memory), Allocation{bytes, where}});
   return memory;
+}
+
+bool DeviceMemory::has(size_t bytes) const {
+  const size_t limit = Machine::instance().settings.memory_bytes;
+  return bytes <= limit && used_bytes_ <= limit - bytes;
+}
+
+bool DeviceMemory::hold(size_t bytes) {
+  if (!has(bytes)) return false;
+  used_bytes_ += bytes;
+  return true;
 }
 
 bool DeviceMemory::free(void* memory, Where where) {

@@ -18,6 +18,10 @@ class DeviceMemory {
   // False: nothing was allocated there.
   bool free(void* memory, Where where);
 
+  // Memory that has no address: what the driver holds. False: the device has not so much left.
+  bool hold(size_t bytes);
+  void let_go(size_t bytes) { used_bytes_ -= bytes; }
+
   // Whether a kernel may touch these bytes.
   bool contains(const void* address, size_t bytes) const;
   // Whether the address lies in the device's own memory.
@@ -31,6 +35,7 @@ class DeviceMemory {
     Where where;
   };
   DeviceMemory() = default;
+  bool has(size_t bytes) const;
   const std::pair<const std::byte* const, Allocation>* find(const void* address) const;
 
   std::map<const std::byte*, Allocation> allocations_;  // by their first byte

@@ -12,6 +12,7 @@ namespace halftone::cuda_host::machine {
 class Stream;
 struct Event;
 struct Graph;
+struct ExecutableGraph;
 
 struct DeviceProperties {
   char name[256];
@@ -30,7 +31,7 @@ using cudaDeviceProp = halftone::cuda_host::machine::DeviceProperties;
 using cudaStream_t = halftone::cuda_host::machine::Stream*;  // null: the default stream, in order with every other
 using cudaEvent_t = halftone::cuda_host::machine::Event*;
 using cudaGraph_t = halftone::cuda_host::machine::Graph*;
-using cudaGraphExec_t = halftone::cuda_host::machine::Graph*;
+using cudaGraphExec_t = halftone::cuda_host::machine::ExecutableGraph*;
 
 enum cudaError_t {  // numbers and meanings are the runtime's
   cudaSuccess = 0,
@@ -107,6 +108,7 @@ cudaError_t cudaEventDestroy(cudaEvent_t event);
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode);
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph);
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph, unsigned long long flags = 0);
+cudaError_t cudaGraphUpload(cudaGraphExec_t executable, cudaStream_t stream);
 cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream);
 cudaError_t cudaGraphDestroy(cudaGraph_t graph);
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable);

@@ -12,8 +12,13 @@
 
 namespace halftone::cuda_host::machine {
 
-struct Graph {  // also once it is instantiated
+struct Graph {
   std::vector<Operation> operations;
+};
+
+struct ExecutableGraph {
+  std::vector<Operation> operations;
+  size_t device_bytes = 0;  // that it holds: none until it is uploaded or launched
 };
 
 class Stream {

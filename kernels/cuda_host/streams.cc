@@ -1,4 +1,5 @@
 // Streams, events, graphs and launches.
+#include "kernels/cuda_host/device_memory.h"
 #include "kernels/cuda_host/launch.h"
 #include "kernels/cuda_host/machine.h"
 #include "kernels/cuda_host/runtime.h"
@@ -14,6 +15,15 @@ cudaError_t create(T** object, const From&... from) {
   const cudaError_t error = state->answer(cudaSuccess);
   *object = error == cudaSuccess ? new T(from...) : nullptr;
   return error;
+}
+
+// The device's memory for it, the first time.
+cudaError_t hold_memory(ExecutableGraph& graph) {
+  const size_t bytes = graph.operations.size() * halftone::cuda_host::kGraphOperationBytes;
+  if (graph.device_bytes == bytes) return cudaSuccess;
+  if (!DeviceMemory::instance().hold(bytes)) return cudaErrorMemoryAllocation;
+  graph.device_bytes = bytes;
+  return cudaSuccess;
 }
 
 }  // namespace
@@ -80,11 +90,17 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
 }
 
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph, unsigned long long /*flags*/) {
-  return create(executable, *graph);
+  return create(executable, ExecutableGraph{graph->operations});
+}
+
+cudaError_t cudaGraphUpload(cudaGraphExec_t executable, cudaStream_t /*stream*/) {
+  const Locked state;
+  return state->answer(hold_memory(*executable));
 }
 
 cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
   const Locked state;
+  if (cudaError_t error = state->answer(hold_memory(*executable)); error != cudaSuccess) return error;
   for (const Operation& operation : executable->operations) {
     if (cudaError_t error = state->add(stream, operation); error != cudaSuccess) return error;
   }
@@ -97,7 +113,12 @@ cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
   return state->answer(cudaSuccess);
 }
 
-cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable) { return cudaGraphDestroy(executable); }
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable) {
+  const Locked state;
+  if (executable != nullptr) DeviceMemory::instance().let_go(executable->device_bytes);
+  delete executable;
+  return state->answer(cudaSuccess);
+}
 
 namespace halftone::cuda_host::machine {
 

@@ -46,6 +46,8 @@ def main():
                 if device != "cpu":
                     unaccounted = re.search(r"^llm_memory_device_unaccounted_bytes\{.*\} (\S+)$", page, re.MULTILINE)
                     assert float(unaccounted[1]) == 0, f"{unaccounted[1]} bytes of the card are not in the ledger"
+                    graphs = re.search(r'^llm_memory_bytes\{.*owner="graphs".*\} (\S+)$', page, re.MULTILINE)
+                    assert graphs and float(graphs[1]) > 0, "recorded decodes are not in the ledger"
     for question, expected in found["cpu"].items():
         actual = found["cuda:host"][question]
         assert expected == actual, (question, expected, actual)
