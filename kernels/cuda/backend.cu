@@ -57,6 +57,7 @@ class Backend final : public Device {
   DType activation_dtype() const override { return DType::kBF16; }
   Ledger& ledger() override { return ledger_; }
   std::string error() override { return stream_.error(); }
+  cudaStream_t stream() const { return stream_.get(); }
 
   Buffer allocate(size_t bytes, const MemoryTag& tag) override {
     void* data = nullptr;
@@ -235,6 +236,11 @@ std::unique_ptr<Device> make_backend(int index, std::string name, Ledger& ledger
   *why = device->error();
   if (!why->empty()) return nullptr;
   return device;
+}
+
+cudaStream_t backend_stream(Device& device) {
+  const auto* backend = dynamic_cast<Backend*>(&device);
+  return backend != nullptr ? backend->stream() : nullptr;
 }
 
 }  // namespace halftone::HALFTONE_CUDA_NAMESPACE

@@ -14,4 +14,7 @@ namespace halftone::HALFTONE_CUDA_NAMESPACE {
 // Null: there is no such device, and *why says what is missing.
 std::unique_ptr<Device> make_backend(int index, std::string name, Ledger& ledger, std::string* why);
 
+// The stream of such a device, for what is queued beside its own operations. Null: of another one.
+cudaStream_t backend_stream(Device& device);
+
 }  // namespace halftone::HALFTONE_CUDA_NAMESPACE

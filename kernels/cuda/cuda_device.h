@@ -11,4 +11,7 @@ namespace halftone {
 // Null: there is no such GPU for this build, and *why says what is missing.
 std::unique_ptr<Device> make_cuda_device(int index, Ledger& ledger, std::string* why);
 
+// The cudaStream_t of such a device, for what is queued beside its own operations. Null: of another device.
+void* cuda_stream(Device& device);
+
 }  // namespace halftone

@@ -7,4 +7,6 @@ std::unique_ptr<Device> make_cuda_device(int, Ledger&, std::string* why) {
   return nullptr;
 }
 
+void* cuda_stream(Device& /*device*/) { return nullptr; }
+
 }  // namespace halftone

@@ -119,8 +119,9 @@ class CheckTree(unittest.TestCase):
 
     def test_cuda_is_in_its_folders_only(self):
         self.write("kernels/cuda/a.h", HEADER + "#include <cuda_runtime.h>\n")
+        self.write("tests/kernels/cuda/a.h", HEADER + "#include <cublasLt.h>\n")
         self.assertEqual(self.problems(), [])
-        self.expect("kernels/cpu/a.h", HEADER + "#include <cuda_runtime.h>\n", "CUDA here")
+        self.expect("kernels/cpu/a.h", HEADER + "#include <cublasLt.h>\n", "CUDA here")
 
     def test_intrinsics_are_in_cpu_files_only(self):
         self.write("kernels/weights/w4/CMakeLists.txt", "halftone_library(halftone_w4 SOURCES w4_avx2.cc)\n")
