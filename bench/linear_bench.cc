@@ -12,8 +12,16 @@
 namespace halftone::bench {
 namespace {
 
-constexpr size_t kBeyondCaches = size_t{192} << 20;  // 60 MB on the largest GPU
 constexpr int64_t kTokens[] = {1, 4, 16, 128};
+constexpr uint64_t kYardstickKeys = uint64_t{1} << 32;  // of its series on the device; ours begin at 0
+
+// Of kPackRows rows, which every matrix repeats.
+std::vector<float> random_rows(int64_t cols) {
+  std::minstd_rand random(1);
+  std::vector<float> rows(static_cast<size_t>(kPackRows * cols));
+  for (float& value : rows) value = static_cast<float>(random() % 2001) / 1000 - 1;
+  return rows;
+}
 
 // Copies of one packed matrix that together are larger than the caches: a decode meets each matrix once a step.
 class RotatedWeights {
@@ -36,9 +44,7 @@ class RotatedWeights {
   void pack() {
     const WeightFormat& format = *matrices_[0].format;
     const PackedShape& shape = matrices_[0].shape;
-    std::minstd_rand random(1);
-    std::vector<float> rows(static_cast<size_t>(kPackRows * shape.cols));
-    for (float& value : rows) value = static_cast<float>(random() % 2001) / 1000 - 1;
+    const std::vector<float> rows = random_rows(shape.cols);
     for (int64_t first = 0; first < shape.rows; first += kPackRows) {
       const int64_t count = std::min(kPackRows, shape.rows - first);
       if (device_.packs_in_place()) {
@@ -67,13 +73,15 @@ class RotatedWeights {
 
 }  // namespace
 
-void bench_linear(Device& device, const WeightFormat& format, LinearShape shape, const Budget& budget, Report& report) {
+void bench_linear(Device& device, const WeightFormat& format, LinearShape shape, const Budget& budget,
+                  LinearYardstick* yardstick, Report& report) {
   if (!device.supports(format, Activations::kA16)) return;
   const std::optional<PackedShape> packed = format.plan(shape.rows, shape.cols, 0);
   if (!packed) return;
   const RotatedWeights weights(device, format, *packed);
   const int64_t most = *std::max_element(std::begin(kTokens), std::end(kTokens));
   const DeviceRows x(device, most, shape.cols, 0.5f), y(device, most, shape.rows, 0);
+  if (yardstick != nullptr) yardstick->hold(shape.rows, shape.cols, random_rows(shape.cols));
   for (Activations activations : {Activations::kA16, Activations::kA8}) {
     if (activations == Activations::kA8 && format.code_bits == 0) continue;
     if (!device.supports(format, activations)) continue;
@@ -89,8 +97,12 @@ void bench_linear(Device& device, const WeightFormat& format, LinearShape shape,
       Work work{static_cast<double>(weights.bytes())};
       work.operations[static_cast<int>(arithmetic_of(format, activations))] =
           2.0 * static_cast<double>(shape.rows) * static_cast<double>(shape.cols) * static_cast<double>(tokens);
-      report.add({"linear " + std::string(format.name) + (activations == Activations::kA8 ? "a8" : "a16"),
-                  std::to_string(shape.rows) + " x " + std::to_string(shape.cols), tokens, seconds, work});
+      Row row{"linear " + std::string(format.name) + (activations == Activations::kA8 ? "a8" : "a16"),
+              std::to_string(shape.rows) + " x " + std::to_string(shape.cols), tokens, seconds, work};
+      if (yardstick != nullptr) {
+        row.yardstick = yardstick->time(x.first(tokens), y.first(tokens), budget, kYardstickKeys + report.size());
+      }
+      report.add(row);
     }
   }
 }

@@ -2,12 +2,15 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "bench/attention_bench.h"
 #include "bench/linear_bench.h"
+#include "kernels/cuda/cuda_device.h"
 #include "kernels/devices/devices.h"
 #include "kernels/kv/kv.h"
 #include "kernels/weights/weights.h"
@@ -24,7 +27,11 @@ constexpr const char* kUsage =
     "  --seconds  for each row of the table; 0.1\n"
     "  --shapes   of which model: default, 1b, 8b\n"
     "  --only     rows whose operation is this: a weight or KV format\n"
-    "  --json     write the rows to a file as well\n";
+    "  --json     write the rows to a file as well\n"
+    "Products of bf16 on a card are compared with NVIDIA's cuBLASLt, where it is found;\n"
+    "HALFTONE_CUBLASLT=FILE names it.\n";
+
+constexpr std::string_view kYardstickFormat = "bf16";  // its weights, its sums
 
 struct Options {
   std::string device = "cpu";
@@ -88,17 +95,28 @@ bool parse(int argc, char** argv, Options& options) {
   return find_model_shapes(options.shapes) != nullptr;
 }
 
-void bench_all(Device& device, const ModelShapes& shapes, const Options& options, Report& report) {
+void bench_all(Device& device, const ModelShapes& shapes, const Options& options, LinearYardstick* yardstick,
+               Report& report) {
   auto wanted = [&](std::string_view name) { return options.only.empty() || options.only == name; };
   for (const WeightFormat* format : all_weight_formats()) {
     if (!wanted(format->name)) continue;
-    for (LinearShape shape : shapes.linear) bench_linear(device, *format, shape, options.budget, report);
+    LinearYardstick* const compared = format->name == kYardstickFormat ? yardstick : nullptr;
+    for (LinearShape shape : shapes.linear) bench_linear(device, *format, shape, options.budget, compared, report);
   }
   for (const KvFormat* format : all_kv_formats()) {
     if (!wanted(format->name)) continue;
     for (const AttentionShape& shape : shapes.attention)
       bench_attention(device, *format, shape, options.budget, report);
   }
+}
+
+// Null: the device is no card, or known.why_not.
+std::unique_ptr<Yardstick> find_yardstick(Device& device, ReportYardstick& known) {
+  if (cuda_stream(device) == nullptr) return nullptr;
+  const char* file = std::getenv("HALFTONE_CUBLASLT");
+  std::unique_ptr<Yardstick> library = load_yardstick(file != nullptr ? file : "", &known.why_not);
+  if (library != nullptr) known.name = library->name();
+  return library;
 }
 
 int run(const Options& options) {
@@ -119,9 +137,17 @@ int run(const Options& options) {
   const int threads = options.cpu.threads > 0 ? options.cpu.threads : cpu_threads();
   const std::string name = std::string(device->name()) + " " + std::string(device->kernel_name()) + ", " +
                            std::to_string(threads) + (threads == 1 ? " thread" : " threads");
-  Report report(device->measure_floor());
+  ReportYardstick known;
+  const std::unique_ptr<Yardstick> library = find_yardstick(*device, known);
+  std::optional<LinearYardstick> yardstick;
+  if (library != nullptr) yardstick.emplace(*device, *library, cuda_stream(*device));
+  Report report(device->measure_floor(), known);
   report.print_head(name);
-  bench_all(*device, shapes, options, report);
+  bench_all(*device, shapes, options, yardstick ? &*yardstick : nullptr, report);
+  if (!device->error().empty()) {
+    std::fprintf(stderr, "op_bench: device %s: %s\n", options.device.c_str(), device->error().c_str());
+    return 1;
+  }
   if (options.json.empty() || report.write_json(options.json, name)) return 0;
   std::fprintf(stderr, "op_bench: cannot write %s\n", options.json.c_str());
   return 1;

@@ -1,12 +1,20 @@
 // Rows of figures, printed as a table while they come and kept as JSON.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "kernels/contract/device.h"
 
 namespace halftone::bench {
+
+// The same work by the yardstick's library.
+struct Comparison {
+  double seconds = 0;
+  std::string error;  // why there are no seconds
+};
 
 struct Row {
   std::string operation;  // "linear w4"
@@ -14,11 +22,18 @@ struct Row {
   int64_t tokens = 0;
   double seconds = 0;
   Work work = {};
+  std::optional<Comparison> yardstick = {};
+};
+
+// cuBLASLt, which rows of a card are compared with: its file, or why there is none; neither on other devices.
+struct ReportYardstick {
+  std::string name, why_not;
 };
 
 class Report {
  public:
-  explicit Report(const DeviceFloor& floor) : floor_(floor) {}
+  explicit Report(const DeviceFloor& floor, ReportYardstick yardstick = {})
+      : floor_(floor), yardstick_(std::move(yardstick)) {}
 
   void print_head(const std::string& device) const;
   void add(const Row& row);
@@ -30,6 +45,7 @@ class Report {
   double of_floor(const Row& row) const { return floor_.seconds(row.work) / row.seconds; }
 
   DeviceFloor floor_;
+  ReportYardstick yardstick_;
   std::vector<Row> rows_;
 };
 
