@@ -3,6 +3,7 @@
 
 #include <random>
 
+#include "tests/server/engine/receipt_sums.h"
 #include "tests/server/engine/rig.h"
 
 namespace halftone {
@@ -10,68 +11,10 @@ namespace {
 
 constexpr Nanoseconds kMillisecond = 1'000'000;
 
-double sum(prometheus::Histogram* histogram) { return histogram->Collect().histogram.sample_sum; }
-double count(prometheus::Histogram* histogram) {
-  return static_cast<double>(histogram->Collect().histogram.sample_count);
-}
-
 RigOptions two_modes(Nanoseconds first_step, Nanoseconds second_step) {
   RigOptions options;
   options.executor.modes = {{"w4a16", 16, first_step, 0}, {"w4a16+kv8", 32, second_step, 0}};
   return options;
-}
-
-// Of all requests of one mode.
-struct Sums {
-  Receipt of;
-  double requests = 0, first_tokens = 0, tokens = 0, prompt_tokens = 0, ttft = 0;
-
-  void add(const Answer& answer) {
-    const Receipt& receipt = *answer.all.receipt;
-    of.cached_tokens += receipt.cached_tokens;
-    of.preemptions += receipt.preemptions;
-    of.queue_seconds += receipt.queue_seconds;
-    of.prefill_seconds += receipt.prefill_seconds;
-    of.decode_seconds += receipt.decode_seconds;
-    of.tpot_seconds += receipt.tpot_seconds;
-    of.device_seconds += receipt.device_seconds;
-    of.flops += receipt.flops;
-    of.bytes_moved += receipt.bytes_moved;
-    ttft += receipt.ttft_seconds;
-    tokens += receipt.generated_tokens;
-    prompt_tokens += receipt.prompt_tokens;
-    first_tokens += receipt.generated_tokens > 0;
-    ++requests;
-    EXPECT_EQ(receipt.generated_tokens, answer.all.tokens.size());
-  }
-};
-
-void expect_equal(const Sums& sums, ModeMetrics& mode) {
-  EXPECT_EQ(mode.generated_tokens->Value(), sums.tokens);
-  EXPECT_EQ(mode.prompt_tokens_cached->Value(), sums.of.cached_tokens);
-  EXPECT_EQ(mode.prompt_tokens_computed->Value() + sums.of.cached_tokens, sums.prompt_tokens);
-  EXPECT_EQ(mode.prefix_hit_tokens->Value(), sums.of.cached_tokens);
-  EXPECT_EQ(mode.prefix_queried_tokens->Value(), sums.prompt_tokens);
-  EXPECT_EQ(mode.preemptions->Value(), sums.of.preemptions);
-  EXPECT_EQ(count(mode.request_queue), sums.requests);
-  EXPECT_EQ(count(mode.time_to_first_token), sums.first_tokens);
-  EXPECT_EQ(count(mode.inter_token_latency), sums.tokens - sums.first_tokens);
-  EXPECT_EQ(sum(mode.request_generated_tokens), sums.tokens);
-  EXPECT_EQ(sum(mode.request_prompt_tokens), sums.prompt_tokens);
-  EXPECT_NEAR(sum(mode.request_queue), sums.of.queue_seconds, 1e-6);
-  EXPECT_NEAR(sum(mode.time_to_first_token), sums.ttft, 1e-6);
-  EXPECT_NEAR(sum(mode.request_prefill), sums.of.prefill_seconds, 1e-6);
-  EXPECT_NEAR(sum(mode.request_decode), sums.of.decode_seconds, 1e-6);
-  EXPECT_NEAR(sum(mode.time_per_output_token), sums.of.tpot_seconds, 1e-6);
-  double device = 0, flops = 0, bytes = 0;
-  for (int phase = 0; phase < 3; ++phase) {
-    device += sum(mode.step[phase]);
-    flops += mode.flops[phase]->Value();
-    bytes += mode.moved_bytes[phase]->Value();
-  }
-  EXPECT_NEAR(device, sums.of.device_seconds, 1e-6);
-  EXPECT_NEAR(flops, sums.of.flops, 1e-6 * flops);
-  EXPECT_NEAR(bytes, sums.of.bytes_moved, 1e-6 * bytes);
 }
 
 TEST(Account, ReceiptsAddUpToTheMetrics) {
@@ -86,12 +29,12 @@ TEST(Account, ReceiptsAddUpToTheMetrics) {
     prompt.back() = static_cast<int32_t>(random() % 300);
     streams.emplace_back(mode, rig.submit(rig.request(prompt, 1 + random() % 50, mode)));
   }
-  Sums sums[2];
+  ReceiptSums sums[2];
   for (auto& [mode, stream] : streams) sums[mode].add(read_all(stream));
   rig.drain();
   EXPECT_GT(sums[0].of.preemptions + sums[1].of.preemptions, 0u);
   EXPECT_GT(sums[0].of.cached_tokens, 0u);
-  for (ModeIndex mode = 0; mode < 2; ++mode) expect_equal(sums[mode], rig.metrics->mode(mode));
+  for (ModeIndex mode = 0; mode < 2; ++mode) expect_sums_of(rig.metrics->mode(mode), sums[mode]);
   EXPECT_EQ(rig.metrics->request_count(0, "OK") + rig.metrics->request_count(1, "OK"), 80);
 }
 

@@ -1,8 +1,6 @@
 // Every way in which a request ends, and that its stream says so once.
 #include <gtest/gtest.h>
 
-#include <atomic>
-
 #include "tests/server/engine/rig.h"
 
 namespace halftone {
@@ -256,28 +254,13 @@ TEST(Ends, ARowThatIsNotFiniteEndsOnlyItsOwnRequest) {
 }
 
 TEST(Ends, ADeviceErrorEndsEveryStreamAndIsReported) {
-  Rig rig(slow_steps());
-  std::atomic<int> reports{0};
-  absl::Status reported;
-  rig.engine->on_fatal([&](absl::Status status) {
-    reported = std::move(status);
-    ++reports;
-  });
+  RigOptions options = slow_steps();
+  options.start = false;
+  Rig rig(options);
   rig.executor.fail_at_step(4);
-  rig.executor.hold();
   std::vector<std::shared_ptr<OutputStream>> streams;
   for (int i = 0; i < 5; ++i) streams.push_back(rig.submit(rig.request({1, i}, 50)));
-  rig.executor.release();
-  for (auto& stream : streams) {
-    const Answer answer = read_all(stream);
-    EXPECT_EQ(answer.status.code(), absl::StatusCode::kInternal);
-    EXPECT_NE(answer.status.message().find("fell off the bus"), std::string::npos);
-  }
-  rig.drain();
-  EXPECT_FALSE(rig.refused(rig.request({1}, 1)).ok());
-  rig.engine.reset();
-  EXPECT_EQ(reports, 1);
-  EXPECT_EQ(reported.code(), absl::StatusCode::kInternal);
+  expect_device_lost(rig, streams, "fell off the bus");
 }
 
 TEST(Ends, DrainingFinishesWhatLivesAndTakesNothingNew) {

@@ -1,8 +1,5 @@
 #include "tests/server/engine/rig.h"
 
-#include <gtest/gtest.h>
-
-#include <limits>
 #include <utility>
 
 namespace halftone {
@@ -13,98 +10,13 @@ FakeExecutorConfig with_clock(FakeExecutorConfig config, FakeClock* clock) {
   return config;
 }
 
-void merge(OutputDelta& all, OutputDelta delta) {
-  all.prompt_tokens.insert(all.prompt_tokens.end(), delta.prompt_tokens.begin(), delta.prompt_tokens.end());
-  all.tokens.insert(all.tokens.end(), delta.tokens.begin(), delta.tokens.end());
-  all.text += delta.text;
-  if (delta.finish) all.finish = delta.finish;
-  if (delta.receipt) all.receipt = delta.receipt;
-}
-
 }  // namespace
 
-std::vector<int32_t> Answer::ids() const {
-  std::vector<int32_t> ids;
-  for (const TokenRecord& token : all.tokens) ids.push_back(token.id);
-  return ids;
-}
-
-Answer read_all(const std::shared_ptr<OutputStream>& stream) {
-  Answer answer;
-  while (true) {
-    const auto ready = std::make_shared<std::binary_semaphore>(0);
-    std::optional<OutputStream::Event> event = stream->take([ready] { ready->release(); });
-    if (!event) {
-      ready->acquire();
-      continue;
-    }
-    if (event->end) {
-      answer.status = *event->end;
-      return answer;
-    }
-    ++answer.deltas;
-    merge(answer.all, std::move(*event->delta));
-  }
-}
-
-std::unique_ptr<Metrics> metrics_for(const Executor& executor) {
-  std::vector<ModeDescription> modes;
-  for (const ModeFacts& facts : executor.modes()) {
-    ModeDescription mode;
-    mode.id = facts.id;
-    modes.push_back(mode);
-  }
-  return std::make_unique<Metrics>("test", modes);
-}
+FakeHardware::FakeHardware(FakeExecutorConfig config) : executor(with_clock(std::move(config), &clock)) {}
 
 Rig::Rig(RigOptions options)
-    : executor(with_clock(options.executor, &clock)),
-      metrics(metrics_for(executor)),
-      engine(std::make_unique<Engine>(options.engine, executor, *tokenizer, *metrics, clock.function())) {
+    : FakeHardware(std::move(options.executor)), EngineRig(executor, options.engine, clock.function()) {
   if (options.start) engine->start();
-}
-
-Request Rig::request(std::vector<int32_t> prompt, uint32_t max_new_tokens, ModeIndex mode) {
-  Request request;
-  request.id = "request " + std::to_string(next_id_++);
-  request.mode = mode;
-  request.prompt = std::move(prompt);
-  request.sampling.temperature = 0;
-  request.max_new_tokens = max_new_tokens;
-  request.max_new_tokens_given = true;
-  request.ignore_eos = true;
-  return request;
-}
-
-std::shared_ptr<OutputStream> Rig::submit(Request request) {
-  Refusal refusal;
-  std::shared_ptr<OutputStream> stream = engine->submit(std::move(request), &refusal);
-  if (stream == nullptr) {
-    ADD_FAILURE() << "refused: " << refusal.status;
-    std::abort();
-  }
-  return stream;
-}
-
-absl::Status Rig::refused(Request request, std::optional<double>* retry_after) {
-  Refusal refusal;
-  EXPECT_EQ(engine->submit(std::move(request), &refusal), nullptr);
-  if (retry_after != nullptr) *retry_after = refusal.retry_after_seconds;
-  return refusal.status;
-}
-
-void Rig::drain() { engine->drain(std::numeric_limits<Nanoseconds>::max()); }
-
-double Rig::sample(const std::string& series) {
-  const std::string text = "\n" + metrics->render();
-  const size_t found = text.find("\n" + series);
-  if (found == std::string::npos) {
-    ADD_FAILURE() << "no series " << series;
-    return std::numeric_limits<double>::quiet_NaN();
-  }
-  const size_t end = text.find('\n', found + 1);
-  const size_t space = text.rfind(' ', end);
-  return std::stod(text.substr(space + 1, end - space - 1));
 }
 
 }  // namespace halftone

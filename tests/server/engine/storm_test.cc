@@ -6,6 +6,7 @@
 #include <atomic>
 #include <deque>
 #include <random>
+#include <semaphore>
 #include <thread>
 
 #include "tests/server/engine/rig.h"
