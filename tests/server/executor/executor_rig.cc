@@ -118,12 +118,13 @@ std::vector<RowResult> ExecutorRig::run(ModeIndex mode, std::span<const int32_t>
   return run(mode, prompt, pages, chunk);
 }
 
-std::vector<int32_t> ExecutorRig::greedy(ModeIndex mode, std::span<const int32_t> prompt, int64_t count) {
+std::vector<RowResult> ExecutorRig::greedy_rows(ModeIndex mode, std::span<const int32_t> prompt, int64_t count) {
   SamplingParams sampling;
   sampling.temperature = 0;
   const int64_t length = static_cast<int64_t>(prompt.size());
   const std::vector<PageId> pages = take_pages(mode, length + count);
-  std::vector<int32_t> tokens(prompt.begin(), prompt.end()), output;
+  std::vector<int32_t> tokens(prompt.begin(), prompt.end());
+  std::vector<RowResult> output;
   int64_t first = 0;
   while (static_cast<int64_t>(output.size()) < count) {
     const int64_t left = static_cast<int64_t>(tokens.size()) - first;
@@ -131,18 +132,25 @@ std::vector<int32_t> ExecutorRig::greedy(ModeIndex mode, std::span<const int32_t
     LogitRow row;
     row.token = chunk - 1;
     row.sampling = &sampling;
+    row.top = 1;
     Piece piece{.tokens = std::span<const int32_t>(tokens).subspan(static_cast<size_t>(first), chunk),
                 .first_position = first,
                 .pages = pages};
     piece.wanted = chunk == left;
     if (piece.wanted) piece.rows = {&row, 1};
-    const StepOutput step_output = step(mode, {&piece, 1});
+    StepOutput step_output = step(mode, {&piece, 1});
     first += chunk;
     if (!piece.wanted) continue;
     tokens.push_back(step_output.rows[0].token);
-    output.push_back(step_output.rows[0].token);
+    output.push_back(std::move(step_output.rows[0]));
   }
   return output;
+}
+
+std::vector<int32_t> ExecutorRig::greedy(ModeIndex mode, std::span<const int32_t> prompt, int64_t count) {
+  std::vector<int32_t> tokens;
+  for (const RowResult& row : greedy_rows(mode, prompt, count)) tokens.push_back(row.token);
+  return tokens;
 }
 
 ModelSource open_source(const std::string& path) {

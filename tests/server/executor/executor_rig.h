@@ -52,7 +52,8 @@ class ExecutorRig {
   std::vector<RowResult> run(ModeIndex mode, std::span<const int32_t> prompt, std::span<const PageId> pages,
                              int64_t chunk, int64_t first = 0);
   std::vector<RowResult> run(ModeIndex mode, std::span<const int32_t> prompt, int64_t chunk);
-  // So many greedy tokens after the prompt.
+  // So many greedy tokens after the prompt, and the rows that they were chosen from, each with its best candidate.
+  std::vector<RowResult> greedy_rows(ModeIndex mode, std::span<const int32_t> prompt, int64_t count);
   std::vector<int32_t> greedy(ModeIndex mode, std::span<const int32_t> prompt, int64_t count);
 
  private:
