@@ -3,6 +3,7 @@
 // it. Any thread.
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -29,6 +30,8 @@ constexpr double kBf16Rounding = 0x1p-8;  // of one value; half of it would do b
 std::vector<Bounded> exact_linear(const LinearCall& call, const LinearRounding& rounding = {});
 // [rows of q * heads * head_dim]; rows that belong to no sequence are zero.
 std::vector<Bounded> exact_attention(const StepBatch& batch, const AttentionCall& call);
-Bounded exact_logsumexp(std::span<const float> row);
+// Of scale * row. `additions`: that a term goes through on its way to the sum; 0: as many as there are terms, in any
+// order.
+Bounded exact_logsumexp(std::span<const float> row, float scale = 1, int64_t additions = 0);
 
 }  // namespace halftone::reference

@@ -146,16 +146,23 @@ std::vector<Bounded> exact_linear(const LinearCall& call, const LinearRounding& 
   return out;
 }
 
-Bounded exact_logsumexp(std::span<const float> row) {
-  const double max = *std::max_element(row.begin(), row.end());
-  double sum = 0, farthest = 0;
-  for (float x : row) {
+Bounded exact_logsumexp(std::span<const float> row, float scale, int64_t additions) {
+  if (additions == 0) additions = std::ssize(row);
+  std::vector<double> values;  // as they are before they are rounded
+  for (float x : row) values.push_back(static_cast<double>(x) * scale);
+  const double max = *std::max_element(values.begin(), values.end());
+  double sum = 0, farthest = 0, largest = 0;
+  for (double x : values) {
     sum += std::exp(x - max);
     // Terms of less than e^-104 vanish beside the largest, which is 1.
-    farthest = std::max(farthest, std::min(104.0, max - x));
+    if (max - x > 104) continue;
+    farthest = std::max(farthest, max - x);
+    largest = std::max(largest, std::fabs(x));
   }
   const double value = max + std::log(sum);
-  const double roundings = static_cast<double>(row.size()) + 8 + farthest;
+  // Of a term: its value where it is scaled, its distance from the largest, its exp, the additions. The logarithm is
+  // taken in double.
+  const double roundings = (scale == 1 ? 0 : largest) + farthest + 8 + static_cast<double>(additions);
   return {value, kU * (roundings + std::fabs(value))};
 }
 

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -56,6 +57,35 @@ TEST(Exact, LogsumexpOfOneTermMoreIsBeyondTheBound) {
   EXPECT_NEAR(exact.value, 2 + std::log(1000.0), 1e-9);
   EXPECT_TRUE(within_bounds({&reduction.logsumexp, 1}, {&exact, 1}));
   EXPECT_FALSE(within_bounds({&reduction.logsumexp, 1}, {&other, 1}));
+}
+
+float scaled_logsumexp(const std::vector<float>& row, float scale) {
+  LogitReduction reduction;
+  reduction.logits = row.data();
+  reduction.vocabulary = std::ssize(row);
+  reduction.edited_best = 1;
+  reduction.inverse_temperature = scale;
+  reference::reduce_logits(reduction);
+  return reduction.edited_logsumexp;
+}
+
+TEST(Exact, LogsumexpOfAScaledRowThatLacksAFewBoundsIsBeyondTheBound) {
+  constexpr int64_t kAdditions = 1000 / 16 + 1 + 4;  // that a term goes through: a lane of 16, their tree
+  constexpr float kScale = 1 / 0.7f;
+  std::mt19937 random(1);
+  std::vector<float> row = normal_floats(random, 1000, 4);
+  const reference::Bounded exact = reference::exact_logsumexp(row, kScale, kAdditions);
+  EXPECT_LT(exact.bound, reference::exact_logsumexp(row, kScale).bound);
+  const float whole = scaled_logsumexp(row, kScale);
+  EXPECT_TRUE(within_bounds({&whole, 1}, {&exact, 1}));
+
+  const double least = (exact.value + std::log(3 * exact.bound)) / kScale;  // a term of three bounds
+  std::sort(row.begin(), row.end());
+  float& term = *std::lower_bound(row.begin(), row.end(), static_cast<float>(least));
+  EXPECT_LT(std::exp(term * kScale - exact.value), 4 * exact.bound);
+  term = row.front();
+  const float lacking = scaled_logsumexp(row, kScale);
+  EXPECT_FALSE(within_bounds({&lacking, 1}, {&exact, 1}));
 }
 
 }  // namespace
