@@ -219,13 +219,27 @@ class Backend final : public Device {
   const uint64_t free_at_first_ = card_memory().free;
 };
 
+// The runtime says the same of a driver that is missing and of one that is old.
+std::string why_no_card(cudaError_t error, int count) {
+  switch (error) {
+    case cudaSuccess:
+      return "this machine has " + std::to_string(count) + (count == 1 ? " GPU" : " GPUs");
+    case cudaErrorInsufficientDriver:
+      return "this machine has no NVIDIA driver, or one that is too old for the CUDA runtime of this build";
+    case cudaErrorNoDevice:
+      return "this machine has an NVIDIA driver but no GPU";
+    default:
+      return cudaGetErrorString(error);
+  }
+}
+
 }  // namespace
 
 std::unique_ptr<Device> make_backend(int index, std::string name, Ledger& ledger, std::string* why) {
   int count = 0;
   const cudaError_t error = cudaGetDeviceCount(&count);
   if (error != cudaSuccess || index >= count) {
-    *why = error != cudaSuccess ? cudaGetErrorString(error) : "this machine has " + std::to_string(count) + " GPUs";
+    *why = why_no_card(error, count);
     cudaGetLastError();
     return nullptr;
   }

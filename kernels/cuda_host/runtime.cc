@@ -23,6 +23,8 @@ constexpr ErrorName kErrors[] = {
     {cudaErrorInvalidValue, "cudaErrorInvalidValue"},
     {cudaErrorMemoryAllocation, "cudaErrorMemoryAllocation"},
     {cudaErrorInvalidConfiguration, "cudaErrorInvalidConfiguration"},
+    {cudaErrorInsufficientDriver, "cudaErrorInsufficientDriver"},
+    {cudaErrorNoDevice, "cudaErrorNoDevice"},
     {cudaErrorInvalidDevice, "cudaErrorInvalidDevice"},
     {cudaErrorInvalidResourceHandle, "cudaErrorInvalidResourceHandle"},
     {cudaErrorNotReady, "cudaErrorNotReady"},
