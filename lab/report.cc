@@ -43,7 +43,7 @@ ReportedMode describe_mode(const ModelSource& source, const Decoder& decoder, co
   const KvLayout layout = mode_kv_layout(decoder.config, weights, mode.kv);
   ReportedMode out;
   out.id = mode.id;
-  out.weights_digest = weights_digest(source.digest, mode.recipe.text());
+  out.weights_digest = weights_digest(source.digest, mode.recipe);
   out.import = weights.exact ? "exact" : "requantized";
   out.bits_per_weight = weights.bits_per_weight;
   out.weight_bytes = weights.own_bytes + weights.shared_bytes;

@@ -76,7 +76,7 @@ void LocalExecutor::describe(const ModelSource& source, const LocalExecutorOptio
     facts.kv = mode.kv;
     facts.import = weights.exact ? "exact" : "requantized";
     facts.kernel = std::string(device_.kernel_name());
-    facts.weights_digest = weights_digest(source.digest, mode.recipe.text());
+    facts.weights_digest = weights_digest(source.digest, mode.recipe);
     facts.bits_per_weight = weights.bits_per_weight;
     facts.own_bytes = weights.own_bytes;
     facts.shared_bytes = weights.shared_bytes;

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <fstream>
 #include <limits>
+#include <map>
 
+#include "kernels/weights/weights.h"
 #include "server/source/json_fields.h"
 #include "server/source/mapped_file.h"
 #include "server/source/message.h"
@@ -68,8 +70,19 @@ absl::Status read_text_part(const nlohmann::json* text, const std::string& file,
 
 }  // namespace
 
-std::string weights_digest(std::string_view source_digest, std::string_view recipe_text) {
-  return message(source_digest, "/", recipe_text);
+std::string weights_digest(std::string_view source_digest, const Recipe& recipe) {
+  std::map<std::string, int> packings;
+  for (const RecipeRow& row : recipe.rows) {
+    const WeightFormat* format = find_weight_format(row.choice.format);
+    if (format != nullptr && format->packing > 0) packings[row.choice.format] = format->packing;
+  }
+  std::string digest = message(source_digest, "/", recipe.text());
+  char before = '/';
+  for (const auto& [format, packing] : packings) {
+    digest += message(std::string(1, before), format, ":", packing);
+    before = ',';
+  }
+  return digest;
 }
 
 std::string quality_card_file_name(std::string_view mode) {

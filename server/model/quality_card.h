@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "absl/status/statusor.h"
+#include "server/model/recipe.h"
 
 namespace halftone {
 
@@ -40,8 +41,9 @@ struct QualityCard {
   std::string commit;   // of the code; where nobody named one, its release: "halftone 0.1.0"
 };
 
-// Says which weights a mode holds: of which checkpoint, by which recipe.
-std::string weights_digest(std::string_view source_digest, std::string_view recipe_text);
+// Says which weights a mode holds: of which checkpoint, by which recipe, and packed by which rule of each format
+// (WeightFormat::packing) that counts its rules: "sha256:.../embedding,head=w8;attention,mlp=w4/w4:1,w8:1".
+std::string weights_digest(std::string_view source_digest, const Recipe& recipe);
 // "w4a8+kv8.json", "recipe_mixed.json".
 std::string quality_card_file_name(std::string_view mode);
 

@@ -10,6 +10,9 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "kernels/weights/w4/w4.h"
+#include "kernels/weights/w8/w8.h"
+#include "server/model/mode.h"
 #include "tests/support/checkpoint_writer.h"
 
 namespace halftone {
@@ -134,8 +137,11 @@ TEST(QualityCard, WhereNothingCanBeWrittenIsSaid) {
   EXPECT_EQ(write_quality_card(sample_card(), "/no/such/directory").code(), absl::StatusCode::kUnavailable);
 }
 
-TEST(QualityCard, AWeightsDigestNamesTheCheckpointAndTheRecipe) {
-  EXPECT_EQ(weights_digest("sha256:aa", "embedding,head=w8"), "sha256:aa/embedding,head=w8");
+TEST(QualityCard, AWeightsDigestNamesTheCheckpointTheRecipeAndTheRulesOfPacking) {
+  const Recipe plain = parse_mode("bf16")->recipe, coded = parse_mode("w4a8")->recipe;
+  EXPECT_EQ(weights_digest("sha256:aa", plain), "sha256:aa/" + plain.text());
+  const std::string w4 = ":" + std::to_string(kW4.packing), w8 = ":" + std::to_string(kW8.packing);
+  EXPECT_EQ(weights_digest("sha256:aa", coded), "sha256:aa/" + coded.text() + "/w4" + w4 + ",w8" + w8);
 }
 
 }  // namespace
