@@ -43,8 +43,8 @@ TEST(Connection, AReaderThatStopsReadingLosesItsPlaceAndLearnsWhy) {
   auto reader = stub->GenerateStream(&context, request);
   v1::GenerateResponse message;
   ASSERT_TRUE(reader->Read(&message));
-  EXPECT_TRUE(server.eventually([&] { return server.idle(); }));
-  EXPECT_EQ(server.metrics.request_count(0, "RESOURCE_EXHAUSTED"), 1);
+  EXPECT_TRUE(
+      server.eventually([&] { return server.idle() && server.metrics.request_count(0, "RESOURCE_EXHAUSTED") == 1; }));
   uint32_t tokens = 1;
   while (reader->Read(&message)) tokens += static_cast<uint32_t>(message.tokens_size());
   const grpc::Status status = reader->Finish();
