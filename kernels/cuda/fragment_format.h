@@ -58,13 +58,14 @@ cudaError_t embed_by(const DeviceMatrix& m, const int32_t* ids, const int32_t* t
 
 template <typename Codes>
 PackedBytes fragment_block_bytes(const PackedShape& s) {
-  const int tiles = static_cast<int>(input_tiles(s));
-  size_t numbers = 0;
+  const int64_t tiles = input_tiles(s);
+  int64_t numbers = 0;
   if constexpr (Codes::kScaled) {
-    numbers = static_cast<size_t>(kBlockStrips * fragments::stored_groups(tiles, s.group) * 8 *
-                                  fragments::scale_numbers(s.offset));
+    numbers = int64_t{kBlockStrips} * fragments::stored_groups(static_cast<int>(tiles), s.group) * 8 *
+              fragments::scale_numbers(s.offset);
   }
-  return {static_cast<size_t>(kBlockStrips * tiles * kTileWords<Codes>) * sizeof(uint32_t), numbers * sizeof(uint16_t)};
+  return {static_cast<size_t>(kBlockStrips * tiles * kTileWords<Codes>) * sizeof(uint32_t),
+          static_cast<size_t>(numbers) * sizeof(uint16_t)};
 }
 
 // Of row r of a block; the image begins zeroed.
