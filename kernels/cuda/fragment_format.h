@@ -16,7 +16,7 @@ template <typename Codes>
 HALFTONE_DEVICE float scaled(const DeviceMatrix& m, float value, const uint16_t* scale) {
   if constexpr (!Codes::kScaled) {
     return value;
-  } else if constexpr (!Codes::kOffsets) {
+  } else if constexpr (!Codes::kHasMinimum) {
     return value * f32_from_f16(scale[0]);
   } else {
     const float factor = f32_from_f16(scale[0]);

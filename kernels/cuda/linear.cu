@@ -55,10 +55,11 @@ class JoinedLinear {
 
   void run(const Prepared& x, float* products, int64_t capacity) const {
     Product whole = product(x);
-    if (matrices_ == 1 && is_plain(calls_[0]) && plan(whole).parts == 1) {
+    const product::Plan whole_plan = plan(whole);
+    if (matrices_ == 1 && is_plain(calls_[0]) && whole_plan.parts == 1) {
       whole.out = static_cast<float*>(calls_[0].y.data);
       whole.out_stride = calls_[0].y.stride;
-      return multiply(whole);
+      return multiply(whole, whole_plan);
     }
     const int64_t fit = capacity / (rows_ * pieces_) / kLeastTokens * kLeastTokens;
     HALFTONE_CHECK(fit > 0);
@@ -86,8 +87,7 @@ class JoinedLinear {
   }
 
   // One kernel; several where a SwiGLU's matrices are not alike.
-  void multiply(Product all) const {
-    product::Plan part_plan = plan(all);
+  void multiply(Product all, product::Plan plan) const {
     for (int first = 0, next = 0; first < matrices_; first = next) {
       Product part = all;
       part.matrices = 0;
@@ -95,9 +95,9 @@ class JoinedLinear {
         part.weights[part.matrices++] = weights_[next];
         all.out += weights_[next++].rows;
       }
-      part_plan.row_blocks = part.row_blocks();
+      plan.row_blocks = part.row_blocks();
       const CudaFormat& format = *find_cuda_format(*packed_[first]->format);
-      stream_.check(format.multiply(part, part_plan, stream_.get()), "linear");
+      stream_.check(format.multiply(part, plan, stream_.get()), "linear");
     }
   }
 
@@ -106,10 +106,11 @@ class JoinedLinear {
     p.out = products;
     p.out_stride = rows_;
     p.part_stride = x.tokens * p.out_stride;
-    multiply(p);
+    const product::Plan cut = plan(p);
+    multiply(p, cut);
     EpilogueCall epilogue;
     epilogue.product = products;
-    epilogue.parts = plan(p).parts;
+    epilogue.parts = cut.parts;
     epilogue.tokens = x.tokens;
     epilogue.product_rows = static_cast<int32_t>(rows_);
     epilogue.count = static_cast<int32_t>(calls_.size());

@@ -28,7 +28,7 @@ struct TokenStage {
 template <int kColumns, typename Kind>
 struct Stage {
   Slot<Kind> weights[kStageTiles][kProductWarps];
-  TokenStage<kColumns, Kind::kMinimum> tokens[kStageTiles];
+  TokenStage<kColumns, Kind::Codes::kHasMinimum> tokens[kStageTiles];
 };
 
 // Stages: what a block may have of any card since sm_80 holds them. Blocks of a processor that have room for them.
@@ -172,7 +172,7 @@ HALFTONE_KERNEL void HALFTONE_LAUNCH_BOUNDS(kProductThreads, kProductBlocks<kCol
   const int first = piece_begin(piece, tiles, p.pieces), end = piece_begin(piece + pieces_here, tiles, p.pieces);
   Totals<kStrips, kWarpColumns> totals;
   WeightStream<Kind> weights(place.matrix, place.block * kProductWarps + warp, first);
-  TokenStream<kColumns, Kind::kMinimum> x(p.x, first_token, first);
+  TokenStream<kColumns, Kind::Codes::kHasMinimum> x(p.x, first_token, first);
   auto load_weights = [&](int tile, int stage) {
     if (tile < end) weights.next(&stages[stage].weights[0][warp]);
     if (tile + 1 < end) weights.next(&stages[stage].weights[1][warp]);
@@ -183,7 +183,7 @@ HALFTONE_KERNEL void HALFTONE_LAUNCH_BOUNDS(kProductThreads, kProductBlocks<kCol
     cp_async_commit();
   };
   auto multiply = [&](int stage, int i) {
-    const Inputs<kColumns, Kind::kMinimum> inputs{stages[stage].tokens[i], first_column};
+    const Inputs<kColumns, Kind::Codes::kHasMinimum> inputs{stages[stage].tokens[i], first_column};
     Weights<Kind> strips[kStrips];
     HALFTONE_UNROLL
     for (int s = 0; s < kStrips; ++s) strips[s] = read_slot(stages[stage].weights[i][first_strip + s]);

@@ -5,8 +5,7 @@
 // Codes, a format's own part:
 //   kBits                            4, 8 or 16
 //   kScaled                          whether there are scales
-//   kOffsets                         of scaled ones: whether a shape's offset may be any
-//   kMinimum<offset>                 whether there is a minimum to add, and
+//   kHasMinimum                      of scaled ones: whether there is a minimum to add, of any kind of offset, and
 //   minimum(offset kind, scale, offset)
 //   fragment(words, step, a)         a lane's operand of mma from its words of a tile
 //   value(code)                      the number that a code stands for, before its scale
@@ -39,7 +38,6 @@ struct Kind {
   static constexpr int kSegment = kSegmentInputs, kSegments = kTileInputs / kSegment;
   static constexpr bool kGroupIsSegment = kOneGroupASegment;  // otherwise a group has several
   static constexpr Offset kOffset = kKindOfOffset;
-  static constexpr bool kMinimum = Codes::template kMinimum<kKindOfOffset>;
   static constexpr int kCodeChunks = fragments::tile_chunks(Codes::kBits);  // of 32 lanes
   // Of a strip and a group, 16 bytes each.
   static constexpr int kGroupChunks = Codes::kScaled ? 8 * fragments::scale_numbers(kOffset) * 2 / 16 : 0;
@@ -160,7 +158,7 @@ HALFTONE_DEVICE void add_segment(const Weights<Kind>& weights, int segment, cons
     const Pair scale = f32_pair(weights.scales[segment]);
     HALFTONE_UNROLL
     for (int i = 0; i < 4; ++i) y[i] = fma(scale.row[i / 2], dots[i], y[i]);
-    if constexpr (Kind::kMinimum) {
+    if constexpr (Kind::Codes::kHasMinimum) {
       const Pair minimum = minimums<Kind>(scale, weights.offsets[segment]);
       HALFTONE_UNROLL
       for (int i = 0; i < 4; ++i) y[i] = fma(minimum.row[i / 2], sums[i % 2], y[i]);
@@ -193,7 +191,7 @@ HALFTONE_DEVICE void add_tile(const Weights<Kind> (&weights)[kStrips], const Inp
     HALFTONE_UNROLL
     for (int n = 0; n < kColumns; ++n) {
       float sum[2] = {};
-      if constexpr (Kind::kMinimum) {
+      if constexpr (Kind::Codes::kHasMinimum) {
         HALFTONE_UNROLL
         for (int i = 0; i < 2; ++i) {
           const Sums sums = inputs.sums(n, i);
@@ -222,7 +220,7 @@ cudaError_t with_kind(const DeviceMatrix& m, const With& with) {
     auto with_offset = [&](auto length, auto group_is_segment) {
       constexpr int kSegment = decltype(length)::value;
       constexpr bool kGroupIsSegment = decltype(group_is_segment)::value;
-      if constexpr (Codes::kOffsets) {
+      if constexpr (Codes::kHasMinimum) {
         if (m.offset == Offset::kMinimum) return with(Kind<Codes, kSegment, kGroupIsSegment, Offset::kMinimum>());
         if (m.offset == Offset::kZeroPoint) return with(Kind<Codes, kSegment, kGroupIsSegment, Offset::kZeroPoint>());
       }

@@ -11,9 +11,7 @@ namespace {
 
 struct Bf16Codes {
   static constexpr int kBits = 16;
-  static constexpr bool kScaled = false;
-  template <Offset>
-  static constexpr bool kMinimum = false;
+  static constexpr bool kScaled = false, kHasMinimum = false;
 
   HALFTONE_DEVICE static void fragment(const uint32_t* words, int step, uint32_t (&a)[4]) {
     HALFTONE_UNROLL

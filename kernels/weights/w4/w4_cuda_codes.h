@@ -7,9 +7,7 @@ namespace halftone::HALFTONE_CUDA_NAMESPACE {
 
 struct W4Codes {
   static constexpr int kBits = 4;
-  static constexpr bool kScaled = true, kOffsets = true;
-  template <Offset>
-  static constexpr bool kMinimum = true;
+  static constexpr bool kScaled = true, kHasMinimum = true;
   static constexpr uint32_t kFlip = 0;
 
   HALFTONE_DEVICE static float minimum(Offset kind, float scale, float offset) {

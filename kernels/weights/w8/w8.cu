@@ -9,9 +9,7 @@ namespace {
 
 struct W8Codes {
   static constexpr int kBits = 8;
-  static constexpr bool kScaled = true, kOffsets = false;
-  template <Offset>
-  static constexpr bool kMinimum = false;
+  static constexpr bool kScaled = true, kHasMinimum = false;
   static constexpr uint32_t kFlip = 0x80;  // exported codes count from -128
 
   // Two codes, the low bytes of the word's halves, as bf16 numbers: their last seven bits are the mantissa of 128 to
