@@ -13,6 +13,7 @@
 
 #include "kernels/devices/devices.h"
 #include "server/config.h"
+#include "server/durations.h"
 #include "server/engine/engine.h"
 #include "server/executor/local_executor.h"
 #include "server/http/http_server.h"
@@ -33,8 +34,6 @@ Nanoseconds steady_now() {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
       .count();
 }
-
-Nanoseconds nanoseconds(double seconds) { return static_cast<Nanoseconds>(seconds * 1e9); }
 
 int fail(const char* what, const absl::Status& status) {
   spdlog::error("{}: {}", what, std::string(status.message()));
@@ -196,7 +195,7 @@ int run(const ServerConfig& config, const sigset_t& signals) {
   auto memory = [&] { return memory_account(device, nullptr); };
   metrics.on_scrape(memory);
   EngineConfig engine_config;
-  engine_config.stall_limit = nanoseconds(config.stall_seconds);
+  engine_config.stall_limit = saturated_nanoseconds(config.stall_seconds);
   engine_config.prefix_cache = config.prefix_cache;
   engine_config.limits = make_limits(config, *checkpoint.executor);
   Engine engine(engine_config, *checkpoint.executor, *checkpoint.tokenizer, metrics, steady_now);
@@ -235,7 +234,7 @@ int run(const ServerConfig& config, const sigset_t& signals) {
                broken ? "stopping" : strsignal(signal), load.running, load.waiting, config.drain_seconds);
   health.store(Health::kDraining);
   (*rpc)->stop_serving();
-  engine.drain(steady_now() + nanoseconds(broken ? 0 : config.drain_seconds));
+  engine.drain(saturated_sum(steady_now(), saturated_nanoseconds(broken ? 0 : config.drain_seconds)));
   {
     const SecondSignal impatient(signals, [&] { engine.drain(steady_now()); });
     (*rpc)->shutdown(1);

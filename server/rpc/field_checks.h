@@ -2,31 +2,19 @@
 // alone and whose BadRequest names the fields. One request, one thread.
 #pragma once
 
-#include <cmath>
 #include <string>
-#include "absl/strings/string_view.h"
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "google/rpc/error_details.pb.h"
+#include "server/ranges.h"
 
 namespace google::protobuf {
 class Message;
 }
 
 namespace halftone {
-
-// An interval as people write it: "[0, 1)". Ends that are themselves allowed are closed.
-struct NumberRange {
-  double low = 0, high = 0;
-  bool low_closed = true, high_closed = true;
-
-  // False for NaN.
-  bool contains(double value) const {
-    return (low_closed ? value >= low : value > low) && (high_closed ? value <= high : value < high);
-  }
-  std::string text() const { return absl::StrCat(low_closed ? "[" : "(", low, ", ", high, high_closed ? "]" : ")"); }
-};
 
 // The beginning of a text that a client sent, for a message: statuses travel as metadata, which is bounded. Never half
 // a UTF-8 character.
@@ -40,7 +28,7 @@ class FieldChecks {
   template <class Number>
   void in_range(absl::string_view field, Number value, const NumberRange& range) {
     if (!range.contains(static_cast<double>(value))) {
-      violate(field, absl::StrCat(field, " = ", value, " is outside ", range.text()));
+      violate(field, absl::StrCat(field, " = ", number_text(value), " is outside ", range.text()));
     }
   }
   // "stopping.stop has 17 entries, the limit is 16"

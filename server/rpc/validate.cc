@@ -4,6 +4,7 @@
 #include <random>
 #include <unordered_set>
 
+#include "server/durations.h"
 #include "server/rpc/field_checks.h"
 #include "server/rpc/prompt.h"
 #include "server/rpc/status_details.h"
@@ -11,24 +12,12 @@
 namespace halftone {
 namespace {
 
-// Of scalars whose bounds do not depend on the model; the proto says the same.
-constexpr NumberRange kTemperature{0, 100};
-constexpr NumberRange kTopP{0, 1, false, true};
-constexpr NumberRange kMinP{0, 1, true, false};
-constexpr NumberRange kRepetition{0, 100, false, true};
-constexpr NumberRange kPenalty{-100, 100};
-constexpr NumberRange kBias{-100, 100};
-constexpr NumberRange kPriority{-100, 100};
-constexpr NumberRange kSeconds{0, 86400, false, true};
-
 uint64_t random_seed() {
   std::random_device source;
   return (static_cast<uint64_t>(source()) << 32) | source();
 }
 
 std::string random_id() { return absl::StrCat(absl::Hex(random_seed(), absl::kZeroPad16)); }
-
-Nanoseconds nanoseconds(double seconds) { return static_cast<Nanoseconds>(seconds * 1e9); }
 
 void read_biases(const v1::Sampling& wire, const RequestRules& rules, FieldChecks& checks, SamplingParams& out) {
   constexpr absl::string_view kField = "sampling.logit_bias";
@@ -44,7 +33,7 @@ void read_biases(const v1::Sampling& wire, const RequestRules& rules, FieldCheck
     } else if (!seen.insert(bias.id()).second) {
       checks.violate(name + ".id", absl::StrCat(name, ".id = ", bias.id(), " stands there twice"));
     }
-    checks.in_range(name + ".bias", bias.bias(), kBias);
+    checks.in_range(name + ".bias", bias.bias(), ranges::kBias);
     out.logit_bias.emplace_back(static_cast<int32_t>(bias.id()), bias.bias());
   }
 }
@@ -59,12 +48,12 @@ SamplingParams read_sampling(const v1::Sampling& wire, const RequestRules& rules
   if (wire.has_presence_penalty()) out.presence_penalty = wire.presence_penalty();
   if (wire.has_frequency_penalty()) out.frequency_penalty = wire.frequency_penalty();
   out.seed = wire.has_seed() ? wire.seed() : random_seed();
-  checks.in_range("sampling.temperature", out.temperature, kTemperature);
-  checks.in_range("sampling.top_p", out.top_p, kTopP);
-  checks.in_range("sampling.min_p", out.min_p, kMinP);
-  checks.in_range("sampling.repetition_penalty", out.repetition_penalty, kRepetition);
-  checks.in_range("sampling.presence_penalty", out.presence_penalty, kPenalty);
-  checks.in_range("sampling.frequency_penalty", out.frequency_penalty, kPenalty);
+  checks.in_range("sampling.temperature", out.temperature, ranges::kTemperature);
+  checks.in_range("sampling.top_p", out.top_p, ranges::kTopP);
+  checks.in_range("sampling.min_p", out.min_p, ranges::kMinP);
+  checks.in_range("sampling.repetition_penalty", out.repetition_penalty, ranges::kRepetition);
+  checks.in_range("sampling.presence_penalty", out.presence_penalty, ranges::kPenalty);
+  checks.in_range("sampling.frequency_penalty", out.frequency_penalty, ranges::kPenalty);
   read_biases(wire, rules, checks, out);
   return out;
 }
@@ -97,8 +86,8 @@ void read_stopping(const v1::Stopping& wire, const RequestRules& rules, FieldChe
   check_ids("stopping.stop_token_ids", wire.stop_token_ids(), rules.vocabulary, checks);
   out.stop_token_ids.assign(wire.stop_token_ids().begin(), wire.stop_token_ids().end());
   if (wire.has_max_seconds()) {
-    checks.in_range("stopping.max_seconds", wire.max_seconds(), kSeconds);
-    if (checks.ok()) out.max_time = nanoseconds(wire.max_seconds());
+    checks.in_range("stopping.max_seconds", wire.max_seconds(), ranges::kSeconds);
+    if (checks.ok()) out.max_time = saturated_nanoseconds(wire.max_seconds());
   }
 }
 
@@ -111,11 +100,11 @@ void read_output(const v1::Output& wire, const RequestRules& rules, FieldChecks&
 }
 
 void read_scheduling(const v1::Scheduling& wire, const RequestRules& rules, FieldChecks& checks, Request& out) {
-  checks.in_range("scheduling.priority", wire.priority(), kPriority);
+  checks.in_range("scheduling.priority", wire.priority(), ranges::kPriority);
   out.priority = wire.priority();
   if (wire.has_max_queue_seconds()) {
-    checks.in_range("scheduling.max_queue_seconds", wire.max_queue_seconds(), kSeconds);
-    if (checks.ok()) out.max_queue_time = nanoseconds(wire.max_queue_seconds());
+    checks.in_range("scheduling.max_queue_seconds", wire.max_queue_seconds(), ranges::kSeconds);
+    if (checks.ok()) out.max_queue_time = saturated_nanoseconds(wire.max_queue_seconds());
   }
   checks.at_most("scheduling.cache_salt", "bytes", wire.cache_salt().size(), rules.limits.max_cache_salt_bytes);
   out.cache_salt = wire.cache_salt();
