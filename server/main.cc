@@ -19,6 +19,7 @@
 #include "server/http/http_server.h"
 #include "server/memory_account.h"
 #include "server/metrics/metrics.h"
+#include "server/net/socket.h"
 #include "server/process_memory.h"
 #include "server/quality_cards.h"
 #include "server/rpc/server.h"
@@ -174,8 +175,8 @@ void log_ready(const Checkpoint& checkpoint, const RpcServer& rpc, const HttpSer
                  mode.bits_per_weight, static_cast<double>(mode.own_bytes + mode.shared_bytes) / 1e6,
                  mode.kv_bytes_per_token, mode.import);
   }
-  spdlog::info("serving {} on {}:{} (gRPC) and http://{}:{}/metrics", checkpoint.config.name, config.listen, rpc.port(),
-               config.listen, http.port());
+  spdlog::info("serving {} on {} (gRPC) and http://{}/metrics", checkpoint.config.name,
+               endpoint_text(config.listen, rpc.port()), endpoint_text(config.listen, http.port()));
 }
 
 int run(const ServerConfig& config, const sigset_t& signals) {
