@@ -17,11 +17,14 @@
 #include "server/engine/engine.h"
 #include "server/executor/local_executor.h"
 #include "server/http/http_server.h"
+#include "server/line_limit.h"
+#include "server/log.h"
 #include "server/memory_account.h"
 #include "server/metrics/metrics.h"
 #include "server/net/socket.h"
 #include "server/process_memory.h"
 #include "server/quality_cards.h"
+#include "server/rpc/grpc_log.h"
 #include "server/rpc/server.h"
 #include "server/source/model_source.h"
 #include "server/text/chat_template.h"
@@ -179,6 +182,27 @@ void log_ready(const Checkpoint& checkpoint, const RpcServer& rpc, const HttpSer
                endpoint_text(config.listen, rpc.port()), endpoint_text(config.listen, http.port()));
 }
 
+// Says what the gate does to clients; an attack is not worth more than a few lines a second.
+std::function<void(const std::string&)> tell_of_connections() {
+  return [limit = std::make_shared<LineLimit>(5)](const std::string& line) {
+    const std::optional<uint64_t> left_out = limit->may_write(std::chrono::steady_clock::now());
+    if (!left_out) return;
+    if (*left_out > 0) spdlog::warn("{} lines about connections left out", *left_out);
+    spdlog::warn("gRPC: {}", line);
+  };
+}
+
+RpcConfig rpc_config(const ServerConfig& config) {
+  return {config.listen,          config.port,          config.keepalive_seconds, config.reflection,
+          config.max_connections, tell_of_connections()};
+}
+
+// `server` is null until it serves.
+Health health_of(Health health, const RpcServer* server) {
+  const bool silent = health == Health::kServing && server != nullptr && !server->answers();
+  return silent ? Health::kSilent : health;
+}
+
 int run(const ServerConfig& config, const sigset_t& signals) {
   absl::StatusOr<std::vector<Mode>> modes = parse_modes(config.modes);
   if (!modes.ok()) return fail("--modes", modes.status());
@@ -209,7 +233,8 @@ int run(const ServerConfig& config, const sigset_t& signals) {
   engine.start();
 
   std::atomic<Health> health{Health::kLoading};
-  HttpContent content{[&] { return metrics.render(); }, [&] { return health.load(); }};
+  std::atomic<const RpcServer*> serving{nullptr};
+  HttpContent content{[&] { return metrics.render(); }, [&] { return health_of(health, serving.load()); }};
   HttpConfig http_config;
   http_config.address = config.listen;
   http_config.port = config.metrics_port;
@@ -224,8 +249,9 @@ int run(const ServerConfig& config, const sigset_t& signals) {
                      {facts_of_modes.begin(), facts_of_modes.end()},
                      checkpoint.executor->vocabulary()};
   ServiceContext context{rules, make_facts(checkpoint, device, config), engine, metrics, memory, steady_now};
-  auto rpc = RpcServer::start({config.listen, config.port, config.keepalive_seconds, config.reflection}, context);
+  auto rpc = RpcServer::start(rpc_config(config), context);
   if (!rpc.ok()) return fail("--port", rpc.status());
+  serving.store(rpc->get());
   health.store(Health::kServing);
   log_ready(checkpoint, **rpc, **http, config);
 
@@ -252,11 +278,12 @@ int run(const ServerConfig& config, const sigset_t& signals) {
 int main(int argc, char** argv) {
   halftone::ServerConfig config;
   if (std::optional<int> status = halftone::parse_command_line(argc, argv, &config)) return *status;
-  spdlog::set_pattern("%H:%M:%S %^%l%$ %v");
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  const halftone::Log log;
+  halftone::take_grpc_log([](const std::string& line) { spdlog::warn("{}", line); });
   return halftone::run(config, signals);
 }

@@ -44,6 +44,8 @@ class Gate {
   ~Gate();  // stops
 
   int port() const;
+  // The server behind the gate has answered a client of this process's own within the last three seconds. Any thread.
+  bool answers() const;
   // When it returns, nobody listens and `adopt` is not called any more; connections live on. May be called twice.
   void stop_accepting();
   // Passes on what gRPC has written, for a moment, then closes all. May be called twice.
