@@ -87,7 +87,7 @@ class Gate::Loop {
       watch(epoll_.fd(), EPOLL_CTL_ADD, listener.fd(), EPOLLIN | EPOLLET, kListener);
     }
     thread_ = std::thread([this] { run(); });
-    pulse_.start();
+    if (config_.pulse) pulse_.start();
   }
 
   void stop_accepting() {
@@ -215,6 +215,7 @@ void Gate::Loop::close_listeners() {
 
 void Gate::Loop::accept_some() {
   callers_ = false;
+  if (spare_.fd() < 0) spare_ = spare_descriptor();
   for (const Socket& listener : listeners_) {
     for (int i = 0; accept_one(listener.fd()); ++i) {
       if (i < kAcceptsInARow && now_ >= rest_until_) continue;

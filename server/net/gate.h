@@ -29,6 +29,7 @@ struct GateConfig {
   std::chrono::milliseconds greeting_time{10000};  // to begin speaking HTTP/2
   std::chrono::milliseconds request_time{120000};  // to send a request, from its stream's first frame
   std::chrono::milliseconds unread_time{60000};    // a client that takes not a byte for so long is gone
+  bool pulse = true;                               // whether answers() is found out
 };
 
 class Gate {
