@@ -1,6 +1,5 @@
 #include "kernels/cpu/cpu_device.h"
 
-#include <sched.h>
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -9,6 +8,7 @@
 
 #include "kernels/contract/check.h"
 #include "kernels/cpu/cpu_context.h"
+#include "system/system.h"
 
 namespace halftone {
 namespace {
@@ -142,11 +142,7 @@ std::vector<CpuIsa> cpu_isas() {
   return isas;
 }
 
-int cpu_threads() {
-  cpu_set_t set;
-  if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
-  return std::max(1, CPU_COUNT(&set));
-}
+int cpu_threads() { return System().processors().usable; }
 
 std::unique_ptr<Device> make_cpu_device(const CpuOptions& options, Ledger& ledger) {
   int threads = options.threads > 0 ? options.threads : cpu_threads();
