@@ -180,6 +180,31 @@ void log_ready(const Checkpoint& checkpoint, const RpcServer& rpc, const HttpSer
                http.port());
 }
 
+// On standard error, without memory.
+void write_line(std::string_view what) {
+  const std::string_view pieces[] = {"halftone-server: ", what, "\n"};
+  for (std::string_view piece : pieces) {
+    if (write(STDERR_FILENO, piece.data(), piece.size()) < 0) break;
+  }
+}
+
+[[noreturn]] void end_with_line(std::string_view what) {
+  write_line(what);
+  _exit(1);
+}
+
+// gRPC's library aborts where it finds no threads or memory to start with: while this lives, that is a line and a
+// status.
+class AbortsSaid {
+ public:
+  AbortsSaid() {
+    std::signal(SIGABRT, [](int) {
+      end_with_line("--port: gRPC cannot start: too few threads or too little memory is allowed");
+    });
+  }
+  ~AbortsSaid() { std::signal(SIGABRT, SIG_DFL); }
+};
+
 int run(const ServerConfig& config, StopSignals& signals) {
   absl::StatusOr<std::vector<Mode>> modes = parse_modes(config.modes);
   if (!modes.ok()) return fail("--modes", modes.status());
@@ -227,7 +252,10 @@ int run(const ServerConfig& config, StopSignals& signals) {
                      checkpoint.executor->vocabulary()};
   ServiceContext context{rules, make_facts(checkpoint, device, config), engine, metrics, memory, steady_now};
   signals.ready();  // before anybody can know that it serves
-  auto rpc = RpcServer::start({config.listen, config.port, config.keepalive_seconds, config.reflection}, context);
+  auto rpc = [&] {
+    const AbortsSaid said;
+    return RpcServer::start({config.listen, config.port, config.keepalive_seconds, config.reflection}, context);
+  }();
   if (!rpc.ok()) return fail("--port", rpc.status());
   health.store(Health::kServing);
   log_ready(checkpoint, **rpc, **http, config);
@@ -248,16 +276,17 @@ int run(const ServerConfig& config, StopSignals& signals) {
   return broken ? 1 : 0;
 }
 
-// Where memory ends on a thread of gRPC or of the engine: one line, too.
+// Where memory or threads end on a thread of gRPC or of the engine: one line, too.
 [[noreturn]] void say_last_words() {
   try {
     if (const std::exception_ptr error = std::current_exception()) std::rethrow_exception(error);
   } catch (const std::bad_alloc&) {
-    constexpr std::string_view kLine = "halftone-server: no memory left: it ends; a smaller --kv-bytes leaves more\n";
-    if (write(STDERR_FILENO, kLine.data(), kLine.size()) >= 0) _exit(1);
-    _exit(1);
+    end_with_line("no memory left; a smaller --kv-bytes leaves more");
+  } catch (const std::exception& error) {
+    end_with_line(error.what());
   } catch (...) {
   }
+  write_line("it cannot go on; that is a fault of ours, or no more threads are allowed");
   std::abort();
 }
 

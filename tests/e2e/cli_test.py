@@ -252,7 +252,10 @@ class Others(Case):
         for name, words in SUBCOMMANDS.items():
             self.fails(2, "--nonsense", name, *words, "--nonsense")
         self.fails(2, "--concurrency", "bench", "--concurrency", "0")
-        self.fails(2, "--timeout", "--timeout", "-1", "info")
+        for value in ("-1", "0", "nan", "inf", "1e10"):
+            self.fails(2, "--timeout", "--timeout", value, "info")
+        for value in ("-1", "nan", "inf", "1e10"):
+            self.fails(2, "--wait", "health", "--wait", value)
 
 
 class DeadServer(Case):
