@@ -39,7 +39,7 @@ def memory_by_category(server):
 def threads(server):
     result = subprocess.run([BINARIES / "halftone", "info", "--json", "--server", f"127.0.0.1:{server.port}"],
                             capture_output=True, text=True, timeout=60, check=True)
-    return json.loads(result.stdout)["info"]["devices"][0]["threads"]
+    return json.loads(result.stdout)["server"]["devices"][0]["threads"]
 
 
 class MadeUp(unittest.TestCase):
@@ -164,7 +164,7 @@ class Real(unittest.TestCase):
                 self.assertLess(sum(memory_by_category(server).values()), 0.8 * GIB)
                 bench = subprocess.run(
                     [BINARIES / "halftone", "--server", f"127.0.0.1:{server.port}", "bench", "--concurrency",
-                     str(CLIENTS), "--requests", str(CLIENTS), "--prompt-tokens", "32", "--max-tokens", "4"],
+                     str(CLIENTS), "--requests", str(CLIENTS), "--prompt-tokens", "8", "--max-tokens", "2"],
                     check=False, capture_output=True, text=True, timeout=240)
                 self.assertEqual(bench.returncode, 0, bench.stderr)
                 self.assertIn(f"{CLIENTS} requests complete", bench.stdout)

@@ -106,8 +106,8 @@ class Scarcity(unittest.TestCase):
         """What a server says that may have so much address space; it is stopped when it serves. And how it ended."""
         limit = megabytes << 20
         server = subprocess.Popen(
-            [SERVER, *SMALL, "--kv-bytes", kv_bytes, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)))
+            [SERVER, *SMALL, "--kv-bytes", kv_bytes, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            text=True, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)))
         watchdog = threading.Timer(SHORT, server.kill)
         watchdog.start()
         lines = []
