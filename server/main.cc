@@ -23,6 +23,7 @@
 #include "server/http/http_server.h"
 #include "server/memory_account.h"
 #include "server/metrics/metrics.h"
+#include "server/net/socket.h"
 #include "server/quality_cards.h"
 #include "server/rpc/server.h"
 #include "server/source/model_source.h"
@@ -174,10 +175,8 @@ void log_ready(const Checkpoint& checkpoint, const RpcServer& rpc, const HttpSer
                  mode.kv_bytes_per_token, mode.import);
   }
   log_context(checkpoint, config);
-  const bool ipv6 = config.listen.find(':') != std::string::npos && config.listen.front() != '[';
-  const std::string host = ipv6 ? "[" + config.listen + "]" : config.listen;
-  spdlog::info("serving {} on {}:{} (gRPC) and http://{}:{}/metrics", checkpoint.config.name, host, rpc.port(), host,
-               http.port());
+  spdlog::info("serving {} on {} (gRPC) and http://{}/metrics", checkpoint.config.name,
+               endpoint_text(config.listen, rpc.port()), endpoint_text(config.listen, http.port()));
 }
 
 // On standard error, without memory.
