@@ -93,6 +93,8 @@ class Responder : public httplib::Server {
         return say(response, 503, "loading\n");
       case Health::kDraining:
         return say(response, 503, "draining\n");
+      case Health::kSilent:
+        return say(response, 503, "the gRPC port does not answer\n");
     }
   }
 

@@ -16,7 +16,7 @@
 
 namespace halftone {
 
-enum class Health { kLoading, kServing, kDraining };
+enum class Health { kLoading, kServing, kDraining, kSilent };  // kSilent: the gRPC port does not answer
 
 struct HttpConfig {
   std::string address = "127.0.0.1";  // a name, an IPv4 or an IPv6 address
