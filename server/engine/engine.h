@@ -60,6 +60,7 @@ class Engine {
   // Takes no new requests; returns when all are done or at `deadline` (engine's clock), when the rest end UNAVAILABLE.
   void drain(Nanoseconds deadline);
   bool draining() const;
+  bool shares_prefixes() const;  // requests may find tokens of others in the prefix cache
   // Set once by main: called on the engine thread when the executor failed and every stream was ended with INTERNAL.
   void on_fatal(std::function<void(absl::Status)> callback);
 
