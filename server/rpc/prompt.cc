@@ -30,9 +30,10 @@ absl::StatusOr<std::vector<TokenId>> encode_bounded(absl::string_view field, std
     least += std::max<size_t>(rules.tokenizer.least_tokens(segment.text), 1) - 1;
   }
   if (least > limits.max_context_tokens) {
-    return violation(field, absl::StrCat("the prompt has ", bytes, " bytes: at least ", least, " tokens of at most ",
-                                         *rules.tokenizer.most_bytes_per_token(), " bytes, the context is ",
-                                         limits.max_context_tokens));
+    return violation(field,
+                     absl::StrCat("the prompt has ", bytes, " bytes, so at least ", least, " tokens, the context is ",
+                                  limits.max_context_tokens, " (no token has more than ",
+                                  *rules.tokenizer.most_bytes_per_token(), " bytes)"));
   }
   options.max_tokens = limits.max_context_tokens;
   options.stopped = [&over] { return over && !over().ok(); };
