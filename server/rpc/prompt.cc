@@ -1,5 +1,7 @@
 #include "server/rpc/prompt.h"
 
+#include <algorithm>
+
 #include "server/rpc/status_details.h"
 
 namespace halftone {
@@ -36,6 +38,14 @@ absl::StatusOr<std::vector<TokenId>> encode_chat_prompt(const v1::Chat& chat, co
   if (!segments.ok()) return violation("chat", absl::StrCat("chat: ", segments.status().message()));
   for (size_t i = 0; rendered != nullptr && i < segments->size(); ++i) rendered->append((*segments)[i].text);
   return rules.tokenizer.encode(*segments);
+}
+
+void stop_at_end_of_turn(const RequestRules& rules, Request& request) {
+  if (request.ignore_eos || !rules.chat.ok()) return;
+  const std::string end(rules.chat->end_of_turn());
+  const std::optional<TokenId> token = rules.tokenizer.find(end);
+  if (end.empty() || (token && rules.tokenizer.is_eos(*token))) return;
+  if (std::find(request.stop.begin(), request.stop.end(), end) == request.stop.end()) request.stop.push_back(end);
 }
 
 void check_ids(absl::string_view field, absl::Span<const uint32_t> ids, int64_t vocabulary, FieldChecks& checks) {

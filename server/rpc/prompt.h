@@ -19,6 +19,8 @@ std::vector<TokenId> encode_text(const std::string& text, const Tokenizer& token
 // `rendered` may be null.
 absl::StatusOr<std::vector<TokenId>> encode_chat_prompt(const v1::Chat& chat, const RequestRules& rules,
                                                         std::string* rendered);
+// Where the template's end of turn is no token of the vocabulary, its text ends an answer as a stop string does.
+void stop_at_end_of_turn(const RequestRules& rules, Request& request);
 // Ids of the vocabulary; `field` is named in violations.
 void check_ids(absl::string_view field, absl::Span<const uint32_t> ids, int64_t vocabulary, FieldChecks& checks);
 

@@ -20,10 +20,11 @@ void AddedTokens::add(Vocabulary::AddedToken token) {
   tokens_.push_back(std::move(token));
 }
 
-const Vocabulary::AddedToken* AddedTokens::longest_at(std::string_view text, size_t at, const Zone& zone) const {
+const Vocabulary::AddedToken* AddedTokens::longest_at(std::string_view text, size_t at, const Zone& zone,
+                                                      size_t limit) const {
   const Vocabulary::AddedToken* found = nullptr;
   uint32_t node = 0;
-  for (size_t end = at; end < text.size();) {
+  for (size_t end = at; end < limit;) {
     const auto it = edges_.find(edge(node, text[end]));
     if (it == edges_.end()) break;
     node = it->second;
@@ -40,14 +41,26 @@ const Vocabulary::AddedToken* AddedTokens::longest_at(std::string_view text, siz
   return found;
 }
 
+const Vocabulary::AddedToken* AddedTokens::match_at(std::string_view text, size_t at, const std::vector<Zone>& zones,
+                                                    size_t zone) const {
+  if (!first_bytes_.test(static_cast<unsigned char>(text[at]))) return nullptr;
+  const Vocabulary::AddedToken* token = longest_at(text, at, zones[zone], text.size());
+  if (token == nullptr || token->special) return token;
+  for (size_t next = zone + 1; next < zones.size() && zones[next - 1].end < at + token->content.size(); ++next) {
+    const size_t edge = zones[next - 1].end;
+    const Vocabulary::AddedToken* behind = longest_at(text, edge, zones[next], text.size());
+    if (behind != nullptr && behind->special) return longest_at(text, at, zones[zone], edge);
+  }
+  return token;
+}
+
 std::vector<AddedTokens::Match> AddedTokens::find_all(std::string_view text, const std::vector<Zone>& zones) const {
   std::vector<Match> matches;
   if (tokens_.empty()) return matches;
   size_t zone = 0, last_end = 0;
   for (size_t at = 0; at < text.size();) {
     while (zone + 1 < zones.size() && at >= zones[zone].end) ++zone;
-    const Vocabulary::AddedToken* token = nullptr;
-    if (first_bytes_.test(static_cast<unsigned char>(text[at]))) token = longest_at(text, at, zones[zone]);
+    const Vocabulary::AddedToken* token = match_at(text, at, zones, zone);
     if (token == nullptr) {
       ++at;
       continue;
