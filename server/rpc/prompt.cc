@@ -83,6 +83,14 @@ absl::StatusOr<std::vector<TextSegment>> render_chat(const v1::Chat& chat, const
   return segments;
 }
 
+void stop_at_end_of_turn(const RequestRules& rules, Request& request) {
+  if (request.ignore_eos || !rules.chat.ok()) return;
+  const std::string end(rules.chat->end_of_turn());
+  const std::optional<TokenId> token = rules.tokenizer.find(end);
+  if (end.empty() || (token && rules.tokenizer.is_eos(*token))) return;
+  if (std::find(request.stop.begin(), request.stop.end(), end) == request.stop.end()) request.stop.push_back(end);
+}
+
 void check_ids(absl::string_view field, absl::Span<const uint32_t> ids, int64_t vocabulary, FieldChecks& checks) {
   for (size_t i = 0; i < ids.size() && checks.ok(); ++i) {
     if (static_cast<int64_t>(ids[i]) >= vocabulary) {

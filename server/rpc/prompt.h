@@ -22,6 +22,8 @@ using CallOver = std::function<absl::Status()>;
 absl::StatusOr<std::vector<TextSegment>> render_chat(const v1::Chat& chat, const RequestRules& rules);
 // Text that stands for itself: the text of a special token means that token, and it begins as the checkpoint asks.
 EncodeOptions text_options(bool add_special);
+// Where the template's end of turn is no token of the vocabulary, its text ends an answer as a stop string does.
+void stop_at_end_of_turn(const RequestRules& rules, Request& request);
 // Ids of the vocabulary; `field` is named in violations.
 void check_ids(absl::string_view field, absl::Span<const uint32_t> ids, int64_t vocabulary, FieldChecks& checks);
 

@@ -174,6 +174,7 @@ absl::StatusOr<Request> make_generate_request(const v1::GenerateRequest& wire, c
   auto prompt = encode_prompt(wire, rules, times.over);
   if (!prompt.ok()) return prompt.status();
   out.prompt = *std::move(prompt);
+  if (wire.has_chat()) stop_at_end_of_turn(rules, out);
   if (absl::Status status = check_total(out, rules.limits); !status.ok()) return status;
   return out;
 }

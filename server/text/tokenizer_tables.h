@@ -50,13 +50,15 @@ struct Tokenizer::Tables {
   }
   absl::Status check_pieces() const;
   absl::Status check_ids() const;
+  std::string text_of(TokenId id) const;  // as it stands in a text
+  std::vector<TokenId> take_control();
   void fill_added();
   void fill_special();
   void fill_words();
   void add_merge(TokenId left, TokenId right, Merge merge);
   absl::Status fill_merges();
   absl::Status fill_merges_from_scores();
-  void fill_eos();
+  void fill_eos(const std::vector<TokenId>& ends);
   void fill_most_bytes();
   void fill_longest();
 };
