@@ -13,7 +13,7 @@ namespace halftone {
 
 // Everything that bounds a request, in one table; GetServerInfo publishes it.
 struct Limits {
-  uint32_t max_context_tokens = 0;  // min(the model's context, --max-context)
+  uint32_t max_context_tokens = 0;  // the least of the model's context, --max-context and what the KV pages hold
   uint32_t max_new_tokens = 0;      // the context
   uint32_t max_stop_strings = 16;
   uint32_t max_stop_bytes = 256;  // of one stop string

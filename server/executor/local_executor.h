@@ -17,7 +17,9 @@ namespace halftone {
 struct LocalExecutorOptions {
   std::vector<Mode> modes = {};
   int64_t max_context = 0;  // 0: the model's own
-  uint64_t kv_bytes = 0;    // of the page arena
+  uint64_t kv_bytes = 0;    // of the page arena; 0: default_kv_bytes, or half of what weights leave free
+  uint64_t default_kv_bytes = 0;
+  uint64_t free_bytes = 0;  // what all of it may take; 0: not known, nothing is refused beforehand
   int64_t max_step_tokens = 512;
   int64_t logit_rows = 16;  // reduced at once; at most kGatherRows
   int threads = 1;          // that pack weights
@@ -57,7 +59,10 @@ class LocalExecutor final : public Executor {
   LocalExecutor(const Decoder& decoder, Device& device) : decoder_(decoder), device_(device) {}
 
   absl::Status load(const ModelSource& source, const LocalExecutorOptions& options);
-  absl::Status make_pages(const LocalExecutorOptions& options);
+  void plan_layouts(const std::vector<Mode>& modes);
+  absl::Status plan_memory(uint64_t weights, const LocalExecutorOptions& options);
+  int64_t pages_context(const LocalExecutorOptions& options) const;
+  absl::Status make_arena();
   void describe(const ModelSource& source, const LocalExecutorOptions& options);
   absl::Status warm_up();
   // What there is of the output when the device fails is void.

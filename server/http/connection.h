@@ -11,7 +11,7 @@
 #include <cstddef>
 
 #include "server/http/http_server.h"
-#include "server/http/listener.h"
+#include "server/net/socket.h"
 
 namespace halftone {
 

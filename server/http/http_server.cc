@@ -18,7 +18,7 @@
 
 #include "absl/status/status.h"
 #include "server/http/connection.h"
-#include "server/http/listener.h"
+#include "server/net/socket.h"
 
 namespace halftone {
 namespace {

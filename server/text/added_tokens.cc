@@ -40,22 +40,18 @@ const Vocabulary::AddedToken* AddedTokens::longest_at(std::string_view text, siz
   return found;
 }
 
-std::vector<AddedTokens::Match> AddedTokens::find_all(std::string_view text, const std::vector<Zone>& zones) const {
-  std::vector<Match> matches;
-  if (tokens_.empty()) return matches;
-  size_t zone = 0, last_end = 0;
-  for (size_t at = 0; at < text.size();) {
-    while (zone + 1 < zones.size() && at >= zones[zone].end) ++zone;
-    const Vocabulary::AddedToken* token = nullptr;
-    if (first_bytes_.test(static_cast<unsigned char>(text[at]))) token = longest_at(text, at, zones[zone]);
-    if (token == nullptr) {
-      ++at;
-      continue;
-    }
-    Match match{at, at + token->content.size(), token->id};
-    while (token->lstrip && match.begin > last_end) {
+std::optional<AddedTokens::Match> AddedTokens::next(std::string_view text, const std::vector<Zone>& zones,
+                                                    Cursor& cursor) const {
+  if (tokens_.empty()) return std::nullopt;
+  for (; cursor.at < text.size(); ++cursor.at) {
+    if (!first_bytes_.test(static_cast<unsigned char>(text[cursor.at]))) continue;
+    while (cursor.zone + 1 < zones.size() && cursor.at >= zones[cursor.zone].end) ++cursor.zone;
+    const Vocabulary::AddedToken* token = longest_at(text, cursor.at, zones[cursor.zone]);
+    if (token == nullptr) continue;
+    Match match{cursor.at, cursor.at + token->content.size(), token->id};
+    while (token->lstrip && match.begin > cursor.last_end) {
       const Character c = character_before(text, match.begin);
-      if (c.kind != CharClass::kSpace || match.begin - c.bytes < last_end) break;
+      if (c.kind != CharClass::kSpace || match.begin - c.bytes < cursor.last_end) break;
       match.begin -= c.bytes;
     }
     while (token->rstrip) {
@@ -63,10 +59,10 @@ std::vector<AddedTokens::Match> AddedTokens::find_all(std::string_view text, con
       if (c.bytes == 0 || c.kind != CharClass::kSpace) break;
       match.end += c.bytes;
     }
-    matches.push_back(match);
-    at = last_end = match.end;
+    cursor.at = cursor.last_end = match.end;
+    return match;
   }
-  return matches;
+  return std::nullopt;
 }
 
 }  // namespace halftone

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -27,8 +28,12 @@ class AddedTokens {
     size_t begin = 0, end = 0;  // with the white space that the token swallows
     TokenId id = 0;
   };
-  // All matches, in order. The zones cover the text.
-  std::vector<Match> find_all(std::string_view text, const std::vector<Zone>& zones) const;
+  // How far a text was looked through; begins with all zeros.
+  struct Cursor {
+    size_t at = 0, zone = 0, last_end = 0;
+  };
+  // The next match from the cursor on. The zones cover the text.
+  std::optional<Match> next(std::string_view text, const std::vector<Zone>& zones, Cursor& cursor) const;
 
   const std::vector<Vocabulary::AddedToken>& tokens() const { return tokens_; }
 

@@ -183,6 +183,18 @@ void Tokenizer::Tables::fill_eos() {
   }
 }
 
+void Tokenizer::Tables::fill_most_bytes() {
+  for (const auto& token : added.tokens()) {
+    if (token.lstrip || token.rstrip) return;
+  }
+  const bool some_are_unknown = std::find(byte_tokens.begin(), byte_tokens.end(), kNoToken) != byte_tokens.end();
+  if (sentence_piece() && some_are_unknown) return;  // a row of them is one token
+  size_t most = 1;
+  for (const std::string& piece : bytes) most = std::max(most, piece.size());
+  constexpr size_t kMostByComposing = 4;  // no character has so many times its bytes before NFC
+  most_bytes_per_token = vocabulary.nfc_normalize ? kMostByComposing * most : most;
+}
+
 absl::Status Tokenizer::Tables::fill(Vocabulary from) {
   vocabulary = std::move(from);
   if (auto status = check_pieces(); !status.ok()) return status;
@@ -201,6 +213,7 @@ absl::Status Tokenizer::Tables::fill(Vocabulary from) {
   const bool by_score = sentence_piece() && vocabulary.merges.empty() && !vocabulary.scores.empty();
   if (auto status = by_score ? fill_merges_from_scores() : fill_merges(); !status.ok()) return status;
   fill_eos();
+  fill_most_bytes();
   vocabulary.merges = {};
   vocabulary.scores = {};
   return absl::OkStatus();

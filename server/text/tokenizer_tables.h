@@ -32,6 +32,7 @@ struct Tokenizer::Tables {
   PreTokenizer pre_tokenizer = nullptr;  // byte-level only
   std::vector<TokenId> eos;
   absl::flat_hash_set<TokenId> eos_set;
+  std::optional<size_t> most_bytes_per_token;
 
   static constexpr TokenId kNoToken = -1;
 
@@ -54,6 +55,7 @@ struct Tokenizer::Tables {
   absl::Status fill_merges();
   absl::Status fill_merges_from_scores();
   void fill_eos();
+  void fill_most_bytes();
 };
 
 }  // namespace halftone
