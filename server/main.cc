@@ -200,6 +200,16 @@ Health health_of(Health health, const RpcServer* server) {
   return silent ? Health::kSilent : health;
 }
 
+// Lets what runs end, for so long. `signal`: 0 where the server stops for a reason of its own.
+void drain(int signal, double seconds, Engine& engine, RpcServer& rpc) {
+  const EngineLoad load = engine.load();
+  spdlog::info("{}: {} requests running and {} waiting may take {} s to end; another signal ends them at once",
+               signal == 0 ? "stopping" : strsignal(signal), load.running, load.waiting, seconds);
+  rpc.stop_serving();
+  engine.drain(saturated_sum(steady_now(), saturated_nanoseconds(seconds)));
+  rpc.shutdown(1);
+}
+
 int run(const ServerConfig& config, StopSignals& signals) {
   absl::StatusOr<std::vector<Mode>> modes = parse_modes(config.modes);
   if (!modes.ok()) return fail("--modes", modes.status());
@@ -259,13 +269,8 @@ int run(const ServerConfig& config, StopSignals& signals) {
 
   const int signal = signals.wait();
   signals.on_second([&] { engine.hasten(steady_now()); });
-  const EngineLoad load = engine.load();
-  spdlog::info("{}: {} requests running and {} waiting may take {} s to end; another signal ends them at once",
-               broken ? "stopping" : strsignal(signal), load.running, load.waiting, config.drain_seconds);
   health.store(Health::kDraining);
-  (*rpc)->stop_serving();
-  engine.drain(saturated_sum(steady_now(), saturated_nanoseconds(broken ? 0 : config.drain_seconds)));
-  (*rpc)->shutdown(1);
+  drain(signal, broken ? 0 : config.drain_seconds, engine, **rpc);
   (*http)->stop();
   signals.on_second({});
   metrics.on_scrape({});
