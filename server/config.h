@@ -29,6 +29,7 @@ struct ServerConfig {
   bool reflection = true;
   std::string cpu_isa;        // "": the best that runs here
   std::string quality_cards;  // a directory of them; "": none
+  std::string system_root;    // tests: where /proc and /sys are looked for
 };
 
 // Nothing: go on. Otherwise the process ends with this status; what was to be said (help, version, a mistake) was
