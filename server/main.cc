@@ -19,9 +19,11 @@
 #include "server/http/http_server.h"
 #include "server/memory_account.h"
 #include "server/metrics/metrics.h"
+#include "server/model/decoder.h"
 #include "server/process_memory.h"
 #include "server/quality_cards.h"
 #include "server/rpc/server.h"
+#include "server/source/mapped_file.h"
 #include "server/source/model_source.h"
 #include "server/text/chat_template.h"
 #include "server/text/tokenizer.h"
@@ -90,6 +92,9 @@ struct Checkpoint {
 absl::StatusOr<Checkpoint> load_checkpoint(const ServerConfig& config, const std::vector<Mode>& modes, Device& device) {
   absl::StatusOr<ModelSource> source = open_model(config.model);
   if (!source.ok()) return source.status();
+  for (const std::string& line : source->warnings) spdlog::warn("--model: {}", line);
+  // First of all whether it is a model that we run: nothing else in it means anything before.
+  if (absl::Status status = describe_decoder(*source).status(); !status.ok()) return status;
   Checkpoint checkpoint;
   checkpoint.config = source->config;
   checkpoint.generation = source->generation;
@@ -252,6 +257,7 @@ int main(int argc, char** argv) {
   halftone::ServerConfig config;
   if (std::optional<int> status = halftone::parse_command_line(argc, argv, &config)) return *status;
   spdlog::set_pattern("%H:%M:%S %^%l%$ %v");
+  halftone::explain_shortened_files();
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);
