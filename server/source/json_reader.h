@@ -12,7 +12,7 @@
 namespace halftone {
 
 inline constexpr int kMaxJsonDepth = 128;
-inline constexpr uint64_t kMaxJsonValues = uint64_t{1} << 23;
+inline constexpr uint64_t kMaxJsonValues = uint64_t{1} << 22;
 
 // What to make of a key that one object has twice: Python takes the last value, we ask for one where a person writes.
 enum class RepeatedKey { kRefused, kLastCounts };
