@@ -1,5 +1,6 @@
 // op_bench: how fast the operations of a device are, against what the machine can do at best, measured in the same run.
 #include <algorithm>
+#include <charconv>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -23,8 +24,8 @@ constexpr const char* kUsage =
     "FILE]\n"
     "  --device   cpu or cuda:N; cpu\n"
     "  --isa      of the CPU (avx512vnni, avx2, emulated); the best that runs here\n"
-    "  --threads  of the CPU; 0: one for each processor\n"
-    "  --seconds  for each row of the table; 0.1\n"
+    "  --threads  of the CPU, at most 256; 0: one for each processor\n"
+    "  --seconds  for each row of the table, 0.001 to 3600; 0.1\n"
     "  --shapes   of which model: default, 1b, 8b\n"
     "  --only     rows whose operation is this: a weight or KV format\n"
     "  --json     write the rows to a file as well\n"
@@ -69,7 +70,14 @@ const ModelShapes* find_model_shapes(std::string_view name) {
   return nullptr;
 }
 
-// False: an argument that is unknown or has no value.
+// False: no number, or not between the two.
+template <class Number>
+bool read_number(const std::string& text, Number least, Number most, Number* number) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *number);
+  return error == std::errc() && end == text.data() + text.size() && *number >= least && *number <= most;
+}
+
+// False: an argument that is unknown, has no value or one that makes no sense.
 bool parse(int argc, char** argv, Options& options) {
   for (int i = 1; i < argc; i += 2) {
     if (i + 1 == argc) return false;
@@ -79,9 +87,9 @@ bool parse(int argc, char** argv, Options& options) {
     } else if (flag == "--isa") {
       options.cpu.isa = value;
     } else if (flag == "--threads") {
-      options.cpu.threads = std::atoi(value.c_str());
+      if (!read_number(value, 0, 256, &options.cpu.threads)) return false;
     } else if (flag == "--seconds") {
-      options.budget.seconds = std::atof(value.c_str());
+      if (!read_number(value, 0.001, 3600.0, &options.budget.seconds)) return false;
     } else if (flag == "--shapes") {
       options.shapes = value;
     } else if (flag == "--only") {

@@ -14,14 +14,18 @@
 #include "client/status.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "halftone/v1/inference.grpc.pb.h"
+#include "server/durations.h"
 
 namespace halftone {
 namespace {
 
 using Clock = std::chrono::system_clock;
 
+// At most some thirty years: the sum with today must fit. NaN is no time at all.
 Clock::duration to_duration(double seconds) {
-  return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(std::clamp(seconds, 0.0, 1e9)));
+  constexpr int64_t kLongest = 1'000'000'000'000'000'000;
+  const std::chrono::nanoseconds time(std::clamp<int64_t>(saturated_nanoseconds(seconds), 0, kLongest));
+  return std::chrono::duration_cast<Clock::duration>(time);
 }
 
 absl::Status from_grpc(const grpc::Status& status, const grpc::ClientContext& context) {

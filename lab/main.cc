@@ -3,8 +3,10 @@
 
 #include <cstdio>
 #include <exception>
+#include <new>
 
 #include "lab/evaluate_command.h"
+#include "server/flag_checks.h"
 #include "server/version.h"
 
 namespace halftone {
@@ -18,10 +20,10 @@ void add_flags(CLI::App& app, EvaluateFlags& f) {
       ->capture_default_str();
   app.add_option("--windows", f.windows.windows, "How many, from the text's beginning; 0: all")
       ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
+      ->check(within({0, 1e9}));
   app.add_option("--window-tokens", f.windows.window_tokens, "Tokens of a window; 0: the protocol's own (1024)")
       ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
+      ->check(within({0, ranges::kContextTokens.high}));
   app.add_option("--device", f.device, "What computes: cpu or cuda:N")->capture_default_str();
   app.add_option("--threads", f.threads, "Compute threads; 0: one for each processor that the process may use")
       ->capture_default_str()
@@ -59,6 +61,11 @@ int run_command(int argc, char** argv) {
 int main(int argc, char** argv) {
   try {
     return halftone::run_command(argc, argv);
+  } catch (const std::bad_alloc&) {
+    std::fputs(
+        "halftone-lab: no memory left; fewer --modes, --windows or --window-tokens, or a smaller --model would do\n",
+        stderr);
+    return 1;
   } catch (const std::exception& error) {
     std::fprintf(stderr, "halftone-lab: %s\n", error.what());
     return 1;

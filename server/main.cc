@@ -1,15 +1,15 @@
 // Builds every object of the server and joins them; the only file that knows all.
 #include <spdlog/spdlog.h>
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <csignal>
 #include <cstring>
+#include <exception>
 #include <functional>
-#include <thread>
+#include <new>
+#include <system_error>
 
 #include "kernels/devices/devices.h"
 #include "server/config.h"
@@ -17,17 +17,23 @@
 #include "server/engine/engine.h"
 #include "server/executor/local_executor.h"
 #include "server/http/http_server.h"
+#include "server/last_words.h"
+#include "server/line_limit.h"
+#include "server/log.h"
 #include "server/memory_account.h"
 #include "server/metrics/metrics.h"
 #include "server/model/decoder.h"
-#include "server/process_memory.h"
+#include "server/net/socket.h"
 #include "server/quality_cards.h"
+#include "server/rpc/grpc_log.h"
 #include "server/rpc/server.h"
 #include "server/source/mapped_file.h"
 #include "server/source/model_source.h"
+#include "server/stop_signals.h"
 #include "server/text/chat_template.h"
 #include "server/text/tokenizer.h"
 #include "server/version.h"
+#include "system/system.h"
 
 namespace halftone {
 namespace {
@@ -42,11 +48,20 @@ int fail(const char* what, const absl::Status& status) {
   return 1;
 }
 
-uint64_t kv_bytes(const ServerConfig& config, Device& device) {
+// What there is to share out before anything is loaded: the card's memory, or the host's.
+void set_memory(const ServerConfig& config, Device& device, LocalExecutorOptions* options) {
   constexpr uint64_t kMostOfHost = uint64_t{2} << 30;
-  if (config.kv_bytes > 0) return config.kv_bytes;
+  constexpr uint64_t kEnoughToMeasure = uint64_t{512} << 20;  // measuring takes a quarter of that for a moment
   const OwnMemory own = device.own_memory();
-  return own.total > 0 ? own.free / 4 : std::min(memory_available_bytes() / 4, kMostOfHost);
+  const SystemMemory host = System(config.system_root).memory();
+  options->kv_bytes = config.kv_bytes;
+  options->default_kv_bytes = own.total > 0 ? own.free / 4 : std::min(host.free / 4, kMostOfHost);
+  options->free_bytes = own.total > 0 ? own.free : host.free + host.swap;
+  if (own.total > 0 || host.free >= kEnoughToMeasure) {
+    options->floor = device.measure_floor();
+  } else {
+    spdlog::info("too little memory is free to measure its speed: llm_floor_seconds_total stays 0");
+  }
 }
 
 Limits make_limits(const ServerConfig& config, const Executor& executor) {
@@ -110,9 +125,8 @@ absl::StatusOr<Checkpoint> load_checkpoint(const ServerConfig& config, const std
   options.pack_cache = config.pack_cache;
   options.warn = [](const std::string& line) { spdlog::warn("--pack-cache: {}", line); };
   options.max_context = config.max_context;
-  options.kv_bytes = kv_bytes(config, device);
-  options.threads = config.threads > 0 ? config.threads : cpu_threads();
-  options.floor = device.measure_floor();
+  options.threads = config.threads;
+  set_memory(config, device, &options);
   options.progress = [last = 0](double fraction) mutable {
     int quarter = static_cast<int>(fraction * 4);
     if (quarter > last) spdlog::info("packing weights: {} %", quarter * 25);
@@ -132,10 +146,10 @@ std::vector<std::optional<QualityCard>> quality_of_modes(const Executor& executo
 }
 
 ServerFacts make_facts(const Checkpoint& checkpoint, Device& device, const ServerConfig& config) {
-  const int threads = config.threads > 0 ? config.threads : cpu_threads();
   const OwnMemory own = device.own_memory();
+  const uint64_t memory = own.total > 0 ? own.total : System(config.system_root).memory().total;
   DeviceFacts facts{std::string(device.name()), device.description(), std::string(device.kernel_name()),
-                    static_cast<uint32_t>(threads), own.total > 0 ? own.total : memory_limit_bytes()};
+                    static_cast<uint32_t>(config.threads), memory};
   return {kVersion,
           checkpoint.config.name,
           checkpoint.config.architecture,
@@ -146,32 +160,18 @@ ServerFacts make_facts(const Checkpoint& checkpoint, Device& device, const Serve
           quality_of_modes(*checkpoint.executor, config.quality_cards)};
 }
 
-// Returns when a signal asks the process to end. The signals were blocked before any thread began.
-int wait_for_signal(const sigset_t& signals) {
-  int signal = 0;
-  sigwait(&signals, &signal);
-  return signal;
-}
-
-// While it lives, another signal calls `hurry`.
-class SecondSignal {
- public:
-  SecondSignal(const sigset_t& signals, std::function<void()> hurry)
-      : thread_([this, signals, hurry = std::move(hurry)] {
-          const timespec moment{0, 50'000'000};
-          while (!done_) {
-            if (sigtimedwait(&signals, nullptr, &moment) > 0) hurry();
-          }
-        }) {}
-  ~SecondSignal() {
-    done_ = true;
-    thread_.join();
+// How long a sequence may be, and why it is not what somebody expects.
+void log_context(const Checkpoint& checkpoint, const ServerConfig& config) {
+  const int64_t context = checkpoint.executor->context(), own = checkpoint.config.context;
+  if (config.max_context > context) {
+    spdlog::warn("--max-context {}: a sequence has at most {} tokens, which is {}", config.max_context, context,
+                 context == own ? "the model's context" : "what the KV pages hold (--kv-bytes)");
+  } else if (context < own && context != config.max_context) {
+    spdlog::info(
+        "a sequence has at most {} tokens, which is what the KV pages hold (--kv-bytes); the model's context is {}",
+        context, own);
   }
-
- private:
-  std::atomic<bool> done_{false};
-  std::thread thread_;
-};
+}
 
 void log_ready(const Checkpoint& checkpoint, const RpcServer& rpc, const HttpServer& http, const ServerConfig& config) {
   for (const ModeFacts& mode : checkpoint.executor->modes()) {
@@ -179,11 +179,43 @@ void log_ready(const Checkpoint& checkpoint, const RpcServer& rpc, const HttpSer
                  mode.bits_per_weight, static_cast<double>(mode.own_bytes + mode.shared_bytes) / 1e6,
                  mode.kv_bytes_per_token, mode.import);
   }
-  spdlog::info("serving {} on {}:{} (gRPC) and http://{}:{}/metrics", checkpoint.config.name, config.listen, rpc.port(),
-               config.listen, http.port());
+  log_context(checkpoint, config);
+  spdlog::info("serving {} on {} (gRPC) and http://{}/metrics", checkpoint.config.name,
+               endpoint_text(config.listen, rpc.port()), endpoint_text(config.listen, http.port()));
 }
 
-int run(const ServerConfig& config, const sigset_t& signals) {
+// Says what the gate does to clients; an attack is not worth more than a few lines a second.
+std::function<void(const std::string&)> tell_of_connections() {
+  return [limit = std::make_shared<LineLimit>(5)](const std::string& line) {
+    const std::optional<uint64_t> left_out = limit->may_write(std::chrono::steady_clock::now());
+    if (!left_out) return;
+    if (*left_out > 0) spdlog::warn("{} lines about connections left out", *left_out);
+    spdlog::warn("gRPC: {}", line);
+  };
+}
+
+RpcConfig rpc_config(const ServerConfig& config) {
+  return {config.listen,          config.port,          config.keepalive_seconds, config.reflection,
+          config.max_connections, tell_of_connections()};
+}
+
+// `server` is null until it serves.
+Health health_of(Health health, const RpcServer* server) {
+  const bool silent = health == Health::kServing && server != nullptr && !server->answers();
+  return silent ? Health::kSilent : health;
+}
+
+// Lets what runs end, for so long. `signal`: 0 where the server stops for a reason of its own.
+void drain(int signal, double seconds, Engine& engine, RpcServer& rpc) {
+  const EngineLoad load = engine.load();
+  spdlog::info("{}: {} requests running and {} waiting may take {} s to end; another signal ends them at once",
+               signal == 0 ? "stopping" : strsignal(signal), load.running, load.waiting, seconds);
+  rpc.stop_serving();
+  engine.drain(saturated_sum(steady_now(), saturated_nanoseconds(seconds)));
+  rpc.shutdown(1);
+}
+
+int run(const ServerConfig& config, StopSignals& signals) {
   absl::StatusOr<std::vector<Mode>> modes = parse_modes(config.modes);
   if (!modes.ok()) return fail("--modes", modes.status());
   Ledger ledger;
@@ -192,12 +224,13 @@ int run(const ServerConfig& config, const sigset_t& signals) {
   Device& device = *made.device;
   spdlog::info("halftone {} loads {} on {} ({})", kVersion, config.model, std::string(device.name()),
                std::string(device.kernel_name()));
+  spdlog::info("{}", System(config.system_root).description());
   absl::StatusOr<Checkpoint> loaded = load_checkpoint(config, *modes, device);
   if (!loaded.ok()) return fail("--model", loaded.status());
   Checkpoint& checkpoint = *loaded;
 
   Metrics metrics(checkpoint.config.name, describe_modes(*checkpoint.executor, checkpoint.format));
-  auto memory = [&] { return memory_account(device, nullptr); };
+  auto memory = [&] { return memory_account(device, nullptr, System(config.system_root)); };
   metrics.on_scrape(memory);
   EngineConfig engine_config;
   engine_config.stall_limit = saturated_nanoseconds(config.stall_seconds);
@@ -208,12 +241,13 @@ int run(const ServerConfig& config, const sigset_t& signals) {
   engine.on_fatal([&](const absl::Status& status) {
     spdlog::error("the executor failed: {}", std::string(status.message()));
     broken.store(true);
-    kill(getpid(), SIGTERM);
+    signals.stop();
   });
   engine.start();
 
   std::atomic<Health> health{Health::kLoading};
-  HttpContent content{[&] { return metrics.render(); }, [&] { return health.load(); }};
+  std::atomic<const RpcServer*> serving{nullptr};
+  HttpContent content{[&] { return metrics.render(); }, [&] { return health_of(health, serving.load()); }};
   HttpConfig http_config;
   http_config.address = config.listen;
   http_config.port = config.metrics_port;
@@ -228,26 +262,48 @@ int run(const ServerConfig& config, const sigset_t& signals) {
                      {facts_of_modes.begin(), facts_of_modes.end()},
                      checkpoint.executor->vocabulary()};
   ServiceContext context{rules, make_facts(checkpoint, device, config), engine, metrics, memory, steady_now};
-  auto rpc = RpcServer::start({config.listen, config.port, config.keepalive_seconds, config.reflection}, context);
+  signals.ready();  // before anybody can know that it serves
+  auto rpc = [&] {
+    const AbortsSaid said;
+    return RpcServer::start(rpc_config(config), context);
+  }();
   if (!rpc.ok()) return fail("--port", rpc.status());
+  serving.store(rpc->get());
   health.store(Health::kServing);
   log_ready(checkpoint, **rpc, **http, config);
 
-  int signal = wait_for_signal(signals);
-  const EngineLoad load = engine.load();
-  spdlog::info("{}: {} requests running and {} waiting may take {} s to end; another signal ends them at once",
-               broken ? "stopping" : strsignal(signal), load.running, load.waiting, config.drain_seconds);
+  const int signal = signals.wait();
+  signals.on_second([&] { engine.hasten(steady_now()); });
   health.store(Health::kDraining);
-  (*rpc)->stop_serving();
-  engine.drain(saturated_sum(steady_now(), saturated_nanoseconds(broken ? 0 : config.drain_seconds)));
-  {
-    const SecondSignal impatient(signals, [&] { engine.drain(steady_now()); });
-    (*rpc)->shutdown(1);
-  }
+  drain(signal, broken ? 0 : config.drain_seconds, engine, **rpc);
   (*http)->stop();
+  signals.on_second({});
   metrics.on_scrape({});
   spdlog::info("stopped");
   return broken ? 1 : 0;
+}
+
+// Memory or threads may end anywhere before the server serves: one line and a status, like every other mistake.
+int run_or_say_why(ServerConfig config) {
+  std::signal(SIGXFSZ, SIG_IGN);  // a cache that may not grow is no reason to end
+  say_last_words_at_the_end();
+  const Log log;
+  take_grpc_log([](const std::string& line) { spdlog::warn("{}", line); });
+  try {
+    StopSignals signals;
+    if (config.threads == 0) config.threads = System(config.system_root).processors().usable;
+    return run(config, signals);
+  } catch (const std::bad_alloc&) {
+    spdlog::error(
+        "no memory left while starting with --model {}: fewer --modes, a smaller --kv-bytes or --max-context, or "
+        "a smaller model would do",
+        config.model);
+  } catch (const std::system_error& error) {
+    spdlog::error("cannot start: {}; fewer --threads or a higher limit of threads would do", error.what());
+  } catch (const std::exception& error) {
+    spdlog::error("cannot start: {}", error.what());
+  }
+  return 1;
 }
 
 }  // namespace
@@ -256,12 +312,6 @@ int run(const ServerConfig& config, const sigset_t& signals) {
 int main(int argc, char** argv) {
   halftone::ServerConfig config;
   if (std::optional<int> status = halftone::parse_command_line(argc, argv, &config)) return *status;
-  spdlog::set_pattern("%H:%M:%S %^%l%$ %v");
   halftone::explain_shortened_files();
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  return halftone::run(config, signals);
+  return halftone::run_or_say_why(config);
 }

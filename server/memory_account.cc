@@ -4,7 +4,7 @@
 
 namespace halftone {
 
-MemorySample memory_account(Device& device, const SourceFiles* files) {
+MemorySample memory_account(Device& device, const SourceFiles* files, const System& system) {
   MemorySample sample;
   std::string name(device.name());
   uint64_t accounted = 0;
@@ -17,7 +17,7 @@ MemorySample memory_account(Device& device, const SourceFiles* files) {
   }
   const OwnMemory own = device.own_memory();
   const uint64_t mapped = files != nullptr ? files->mapped_bytes() : 0;
-  MemorySample::Device total{name, memory_limit_bytes(), anonymous_resident_bytes() + mapped, accounted + mapped, 0};
+  MemorySample::Device total{name, system.memory().total, anonymous_resident_bytes() + mapped, accounted + mapped, 0};
   if (own.total > 0) total = {name, own.total, own.used, accounted, 0};
   total.unaccounted_bytes = static_cast<int64_t>(total.used_bytes) - static_cast<int64_t>(total.accounted_bytes);
   sample.devices.push_back(total);

@@ -43,7 +43,11 @@ inline constexpr NumberRange kBias{-100, 100};
 inline constexpr NumberRange kPriority{-100, 100};
 inline constexpr NumberRange kSeconds{0, 86400, false, true};  // of a request's own time limits
 inline constexpr NumberRange kDrainSeconds{0, 86400};          // of the server's flags
-inline constexpr NumberRange kContextTokens{1, 16777216};      // a model's trained context, and --max-context
+inline constexpr NumberRange kKeepaliveSeconds{0.01, 86400};
+inline constexpr NumberRange kQueueRequests{1, 16777216};
+inline constexpr NumberRange kQueueTokens{1, 1099511627776};
+inline constexpr NumberRange kKvBytes{0, 1125899906842624};  // 0: of the server's own choice
+inline constexpr NumberRange kContextTokens{1, 16777216};    // a model's trained context, and --max-context
 
 }  // namespace ranges
 }  // namespace halftone

@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "client/command/command.h"
+#include "server/flag_checks.h"
 
 namespace halftone {
 namespace {
@@ -41,7 +42,8 @@ void add_health(CLI::App& app, Globals& globals, Run& run) {
   CLI::App* command = app.add_subcommand("health", "Ask the standard health protocol; exit status 0 only for SERVING");
   command->add_option("--service,--mode", flags->service,
                       "A mode's id or halftone.v1.Inference; not given: the server");
-  command->add_option("--wait", flags->wait_seconds, "Keep asking for so many seconds")->check(CLI::NonNegativeNumber);
+  command->add_option("--wait", flags->wait_seconds, "Keep asking for so many seconds")
+      ->check(within(ranges::kDrainSeconds));
   command->callback([flags, &globals, &run] { run = [flags, &globals] { return health(*flags, globals); }; });
 }
 

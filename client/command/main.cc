@@ -5,6 +5,7 @@
 #include <exception>
 
 #include "client/command/command.h"
+#include "server/flag_checks.h"
 
 namespace {
 
@@ -17,7 +18,7 @@ int run_command(int argc, char** argv) {
   app.fallthrough();
   app.add_option("--server", globals.server, "HOST:PORT of the server")->capture_default_str();
   app.add_option("--timeout", globals.timeout_seconds, "Seconds that a call may take; no limit where not given")
-      ->check(CLI::PositiveNumber);
+      ->check(halftone::within(halftone::ranges::kSeconds));
   halftone::add_generate(app, globals, run);
   halftone::add_chat(app, globals, run);
   halftone::add_info(app, globals, run);

@@ -1,26 +1,30 @@
 #include "kernels/cpu/cpu_device.h"
 
-#include <sched.h>
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <utility>
 
 #include "kernels/contract/check.h"
 #include "kernels/cpu/cpu_context.h"
+#include "system/system.h"
 
 namespace halftone {
 namespace {
 
 void unmap(void* data, size_t bytes) { munmap(data, bytes); }
 
-// Makes it resident now, so that what the ledger says is what the process holds and no step waits for a page.
-void populate(std::byte* data, size_t bytes) {
+// Makes it resident now, so that what the ledger says is what the process holds and no step waits for a page. False:
+// there is not so much memory.
+bool populate(std::byte* data, size_t bytes) {
   constexpr int kPopulateWrite = 23;  // MADV_POPULATE_WRITE, of Linux 5.14
-  if (madvise(data, bytes, kPopulateWrite) == 0) return;
+  if (madvise(data, bytes, kPopulateWrite) == 0) return true;
+  if (errno == ENOMEM || errno == EFAULT) return false;
   constexpr size_t kPage = 4096;
   for (size_t at = 0; at < bytes; at += kPage) *static_cast<volatile std::byte*>(data + at) = std::byte{0};
+  return true;
 }
 
 template <CpuIsa kIsa>
@@ -55,7 +59,10 @@ class CpuDevice final : public Device {
     void* data = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (data == MAP_FAILED) return {};
     madvise(data, bytes, MADV_HUGEPAGE);  // a wish: where it is not granted, streams only cost more page walks
-    populate(static_cast<std::byte*>(data), bytes);
+    if (!populate(static_cast<std::byte*>(data), bytes)) {
+      munmap(data, bytes);
+      return {};
+    }
     return Buffer(data, bytes, unmap, &ledger_, tag);
   }
 
@@ -112,6 +119,9 @@ class CpuDevice final : public Device {
   uint32_t rank(const float* logits, int64_t vocabulary, int32_t id) override {
     return static_cast<uint32_t>(1 + context_.ops().count_greater(logits, vocabulary, logits[id]));
   }
+  void on_host(int64_t items, const std::function<void(int64_t)>& work) override {
+    pool_.run(items, [&](int64_t item, int) { work(item); });
+  }
   int64_t take_clamped() override { return std::exchange(clamped_, 0); }
 
  private:
@@ -142,11 +152,7 @@ std::vector<CpuIsa> cpu_isas() {
   return isas;
 }
 
-int cpu_threads() {
-  cpu_set_t set;
-  if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
-  return std::max(1, CPU_COUNT(&set));
-}
+int cpu_threads() { return System().processors().usable; }
 
 std::unique_ptr<Device> make_cpu_device(const CpuOptions& options, Ledger& ledger) {
   int threads = options.threads > 0 ? options.threads : cpu_threads();

@@ -21,7 +21,7 @@ struct CpuOptions {
 
 // Instruction sets that run on this machine, best first.
 std::vector<CpuIsa> cpu_isas();
-int cpu_threads();
+int cpu_threads();  // as many as the system lets this process use at once
 
 // Null: options.isa is not one of those that run here.
 std::unique_ptr<Device> make_cpu_device(const CpuOptions& options, Ledger& ledger);

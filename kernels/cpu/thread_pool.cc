@@ -1,6 +1,8 @@
 #include "kernels/cpu/thread_pool.h"
 
 #include <chrono>
+#include <string>
+#include <system_error>
 
 namespace halftone {
 
@@ -24,10 +26,21 @@ bool spin_until(Done done) {
 }  // namespace
 
 ThreadPool::ThreadPool(int threads) {
-  for (int thread = 1; thread < threads; ++thread) workers_.emplace_back([this, thread] { worker(thread); });
+  try {
+    for (int thread = 1; thread < threads; ++thread) workers_.emplace_back([this, thread] { worker(thread); });
+  } catch (const std::system_error& error) {
+    end_workers();
+    throw std::system_error(error.code(), "cannot start compute thread " + std::to_string(workers_.size() + 2) +
+                                              " of " + std::to_string(threads) + " (--threads)");
+  } catch (...) {
+    end_workers();
+    throw;
+  }
 }
 
-ThreadPool::~ThreadPool() {
+ThreadPool::~ThreadPool() { end_workers(); }
+
+void ThreadPool::end_workers() {
   stop_.store(true);
   {
     std::lock_guard lock(mutex_);

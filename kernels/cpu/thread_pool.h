@@ -15,6 +15,7 @@ namespace halftone {
 
 class ThreadPool {
  public:
+  // std::system_error where the system does not give so many threads.
   explicit ThreadPool(int threads);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
@@ -34,6 +35,7 @@ class ThreadPool {
   using Erased = void (*)(void* context, int64_t item, int thread);
   void run_erased(int64_t items, Erased work, void* context);
   void worker(int thread);
+  void end_workers();
   void take_items(int thread);
   void wait_for_round(uint64_t* seen);
   bool join_round(uint64_t round);

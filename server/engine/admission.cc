@@ -107,11 +107,16 @@ EngineLoad Admission::load() const {
   return current_load();
 }
 
-void Admission::drain(Nanoseconds deadline) {
+void Admission::hasten(Nanoseconds deadline) {
   MutexLock lock(mutex_);
   drain_deadline_ = drain_deadline_ ? std::min(*drain_deadline_, deadline) : deadline;
   woken_ = true;
   engine_wakes_.notify_all();
+}
+
+void Admission::drain(Nanoseconds deadline) {
+  hasten(deadline);
+  MutexLock lock(mutex_);
   while (living_ > 0) life_ended_.wait(mutex_);
 }
 

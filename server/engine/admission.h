@@ -38,7 +38,8 @@ class Admission {
   // Null: refused, and *refusal says why; its short reason for the metrics is in *reason.
   std::shared_ptr<OutputStream> submit(Request request, Nanoseconds now, Refusal* refusal, const char** reason);
   EngineLoad load() const;
-  void drain(Nanoseconds deadline);  // returns when nothing lives
+  void drain(Nanoseconds deadline);   // returns when nothing lives
+  void hasten(Nanoseconds deadline);  // drains, too, but returns at once
   bool draining() const;
   void stop();  // the engine thread is to end
 

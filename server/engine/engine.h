@@ -1,7 +1,8 @@
 // The engine: one thread, one loop. Takes requests from a bounded queue, lets the scheduler plan and the executor
 // compute, turns tokens into text and hands deltas to a delivery thread; it never calls gRPC itself.
 //
-// submit(), load() and drain() may be called from any thread; everything else happens on the engine's own thread.
+// submit(), load(), drain() and hasten() may be called from any thread; everything else happens on the engine's own
+// thread.
 #pragma once
 
 #include <cstdint>
@@ -59,7 +60,10 @@ class Engine {
   EngineLoad load() const;
   // Takes no new requests; returns when all are done or at `deadline` (engine's clock), when the rest end UNAVAILABLE.
   void drain(Nanoseconds deadline);
+  // Brings a drain's deadline forward, or begins one, and does not wait for its end.
+  void hasten(Nanoseconds deadline);
   bool draining() const;
+  bool shares_prefixes() const;  // requests may find tokens of others in the prefix cache
   // Set once by main: called on the engine thread when the executor failed and every stream was ended with INTERNAL.
   void on_fatal(std::function<void(absl::Status)> callback);
 

@@ -17,7 +17,9 @@ namespace halftone {
 struct LocalExecutorOptions {
   std::vector<Mode> modes = {};
   int64_t max_context = 0;  // 0: the model's own
-  uint64_t kv_bytes = 0;    // of the page arena
+  uint64_t kv_bytes = 0;    // of the page arena; 0: default_kv_bytes, or half of what weights leave free
+  uint64_t default_kv_bytes = 0;
+  uint64_t free_bytes = 0;  // what all of it may take; 0: not known, nothing is refused beforehand
   int64_t max_step_tokens = 512;
   int64_t logit_rows = 16;  // reduced at once; at most kGatherRows
   int threads = 1;          // that pack weights
@@ -57,15 +59,23 @@ class LocalExecutor final : public Executor {
   LocalExecutor(const Decoder& decoder, Device& device) : decoder_(decoder), device_(device) {}
 
   absl::Status load(const ModelSource& source, const LocalExecutorOptions& options);
-  absl::Status make_pages(const LocalExecutorOptions& options);
+  void plan_layouts(const std::vector<Mode>& modes);
+  absl::Status plan_memory(uint64_t weights, const LocalExecutorOptions& options);
+  int64_t pages_context(const LocalExecutorOptions& options) const;
+  absl::Status make_arena();
   void describe(const ModelSource& source, const LocalExecutorOptions& options);
   absl::Status warm_up();
   // What there is of the output when the device fails is void.
   void run_rows(const StepInput& input, const std::vector<AttentionSequence>& sequences, StepOutput* output);
   void reduce_rows(std::span<const LogitRow* const> rows, std::span<const int64_t> positions, Tensor logits,
                    StepOutput* output);
-  RowResult pick(const LogitRow& row, int64_t position, const LogitReduction& reduction) const;
-  LogitCandidate chosen(const LogitRow& row, int64_t position, const LogitReduction& reduction) const;
+  // What each row that draws has drawn; of the others nothing.
+  std::vector<LogitCandidate> draw_tokens(std::span<const LogitRow* const> rows, std::span<const int64_t> positions,
+                                          std::span<const LogitReduction> reductions);
+  void draw_beyond(std::span<const LogitRow* const> rows, std::span<const int64_t> positions,
+                   std::span<const LogitReduction> reductions, const std::vector<size_t>& which,
+                   std::vector<LogitCandidate>* drawn);
+  RowResult pick(const LogitRow& row, const LogitReduction& reduction, const LogitCandidate& drawn) const;
   absl::Status device_status() const;
   void count_work(const StepInput& input, size_t rows, StepOutput* output) const;
 
@@ -82,6 +92,7 @@ class LocalExecutor final : public Executor {
   std::vector<CostModel> costs_;
   DeviceFloor floor_;
   int64_t clamped_values_ = 0;
+  std::vector<float> host_row_;  // a row of logits fetched from a device with memory of its own
   const StepInput* submitted_ = nullptr;
 };
 

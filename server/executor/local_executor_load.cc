@@ -1,7 +1,9 @@
 #include <algorithm>
+#include <limits>
 #include <numeric>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "server/executor/local_executor.h"
 #include "server/model/mode_kv_layout.h"
 #include "server/model/quality_card.h"
@@ -19,43 +21,80 @@ absl::StatusOr<std::unique_ptr<LocalExecutor>> LocalExecutor::create(const Model
 }
 
 absl::Status LocalExecutor::load(const ModelSource& source, const LocalExecutorOptions& options) {
-  const ModelConfig& c = decoder_.config;
   floor_ = options.floor;
-  context_ = options.max_context > 0 ? std::min(options.max_context, c.context) : c.context;
   auto weights = Weights::load(source, decoder_, options.modes, device_,
                                {.threads = options.threads,
                                 .progress = options.progress,
                                 .pack_cache = options.pack_cache,
-                                .warn = options.warn});
+                                .warn = options.warn,
+                                .admit = [&](uint64_t bytes) { return plan_memory(bytes, options); }});
   if (!weights.ok()) return weights.status();
   weights_ = *std::move(weights);
   auto transformer =
       Transformer::create(source, decoder_, device_, context_, options.max_step_tokens, options.logit_rows);
   if (!transformer.ok()) return transformer.status();
   transformer_ = *std::move(transformer);
-  absl::Status status = make_pages(options);
+  absl::Status status = make_arena();
   if (!status.ok()) return status;
   describe(source, options);
   return warm_up();
 }
 
 // One page size for all modes: the smallest that holds a page of each.
-absl::Status LocalExecutor::make_pages(const LocalExecutorOptions& options) {
-  for (size_t i = 0; i < options.modes.size(); ++i) {
-    layouts_.push_back(mode_kv_layout(decoder_.config, weights_->mode(i), options.modes[i].kv));
+void LocalExecutor::plan_layouts(const std::vector<Mode>& modes) {
+  for (const Mode& mode : modes) {
+    layouts_.push_back(mode_kv_layout(decoder_.config, mode));
     page_bytes_ = std::max<uint64_t>(page_bytes_, layouts_.back().page_bytes);
   }
   for (KvLayout& layout : layouts_) layout.page_bytes = page_bytes_;
-  pages_ = static_cast<int64_t>(options.kv_bytes / page_bytes_);
+}
+
+// The longest sequence: no request could use more than the pages of the mode that holds most.
+int64_t LocalExecutor::pages_context(const LocalExecutorOptions& options) const {
+  int64_t room = 0;
+  for (const KvLayout& layout : layouts_) room = std::max(room, pages_ * layout.page_tokens);
+  const int64_t own = decoder_.config.context;
+  return std::min({room, own, options.max_context > 0 ? options.max_context : own});
+}
+
+// How many pages there will be and how long a sequence, before anything is allocated: a process that takes more than
+// it may have is killed without a word.
+absl::Status LocalExecutor::plan_memory(uint64_t weights, const LocalExecutorOptions& options) {
+  plan_layouts(options.modes);
+  const Transformer::Size size = Transformer::size_of(decoder_, device_, options.max_step_tokens, options.logit_rows);
+  const bool known = options.free_bytes > 0;
+  const uint64_t taken = weights + size.fixed;
+  uint64_t kv_bytes = options.kv_bytes;
+  if (kv_bytes == 0) {
+    const uint64_t left = options.free_bytes - std::min(options.free_bytes, taken);
+    kv_bytes = known ? std::min(options.default_kv_bytes, left / 2) : options.default_kv_bytes;
+    kv_bytes = std::max(kv_bytes, 2 * page_bytes_);  // else the sum below is said, and not a flag that nobody gave
+  }
+  // PageId counts them.
+  pages_ = static_cast<int64_t>(
+      std::min<uint64_t>(kv_bytes / page_bytes_, static_cast<uint64_t>(std::numeric_limits<PageId>::max())));
   if (pages_ < 2) {
     return absl::InvalidArgumentError(
-        absl::StrCat("--kv-bytes ", options.kv_bytes, " holds less than two pages of ", page_bytes_, " bytes"));
+        absl::StrCat("--kv-bytes ", kv_bytes, " holds less than two pages of ", page_bytes_, " bytes"));
   }
-  arena_ = device_.allocate(static_cast<size_t>(pages_) * page_bytes_, {"shared", MemoryCategory::kKvCache});
-  if (!arena_)
-    return absl::ResourceExhaustedError(
-        absl::StrCat("no memory for ", pages_ * static_cast<int64_t>(page_bytes_), " bytes of KV pages"));
-  return absl::OkStatus();
+  context_ = pages_context(options);
+  const uint64_t arena = static_cast<uint64_t>(pages_) * page_bytes_;
+  const uint64_t working = size.fixed + size.position * static_cast<uint64_t>(context_);
+  if (!known || (arena <= options.free_bytes && weights + working <= options.free_bytes - arena)) {
+    return absl::OkStatus();
+  }
+  auto megabytes = [](uint64_t bytes) { return absl::StrFormat("%.1f MB", static_cast<double>(bytes) / 1e6); };
+  return absl::ResourceExhaustedError(absl::StrCat(
+      "not enough memory: ", megabytes(weights), " for weights, ", megabytes(working), " to work in and ",
+      megabytes(arena), " for KV pages (--kv-bytes) are needed, ", megabytes(options.free_bytes),
+      " are free; fewer --modes, a smaller --kv-bytes, a smaller model or a higher limit of memory would do"));
+}
+
+absl::Status LocalExecutor::make_arena() {
+  const uint64_t bytes = static_cast<uint64_t>(pages_) * page_bytes_;
+  arena_ = device_.allocate(bytes, {"shared", MemoryCategory::kKvCache});
+  if (arena_) return absl::OkStatus();
+  return absl::ResourceExhaustedError(absl::StrCat("no memory for ", bytes, " bytes of KV pages (--kv-bytes)"));
 }
 
 void LocalExecutor::describe(const ModelSource& source, const LocalExecutorOptions& options) {

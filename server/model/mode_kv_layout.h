@@ -9,5 +9,7 @@
 namespace halftone {
 
 KvLayout mode_kv_layout(const ModelConfig& config, const ModeWeights& weights, std::string_view kv);
+// The same before the weights are there.
+KvLayout mode_kv_layout(const ModelConfig& config, const Mode& mode);
 
 }  // namespace halftone

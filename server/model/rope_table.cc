@@ -34,8 +34,9 @@ std::vector<double> rope_frequencies(const ModelConfig& config, std::span<const 
   return frequencies;
 }
 
-void fill_rope_table(std::span<const double> frequencies, int64_t positions, float* cosines, float* sines) {
-  for (int64_t p = 0; p < positions; ++p) {
+void fill_rope_table(std::span<const double> frequencies, int64_t first, int64_t positions, float* cosines,
+                     float* sines) {
+  for (int64_t p = first; p < first + positions; ++p) {
     for (double frequency : frequencies) {
       double angle = static_cast<double>(p) * frequency;
       *cosines++ = static_cast<float>(std::cos(angle));

@@ -14,7 +14,8 @@ namespace halftone {
 // empty.
 std::vector<double> rope_frequencies(const ModelConfig& config, std::span<const float> divisors);
 
-// Fills [positions][head_dim / 2].
-void fill_rope_table(std::span<const double> frequencies, int64_t positions, float* cosines, float* sines);
+// Fills [positions][head_dim / 2], of the positions from `first` on.
+void fill_rope_table(std::span<const double> frequencies, int64_t first, int64_t positions, float* cosines,
+                     float* sines);
 
 }  // namespace halftone

@@ -18,6 +18,13 @@ uint64_t next_id() {
   return ++ids;
 }
 
+uint64_t product(int64_t a, int64_t b) { return static_cast<uint64_t>(a) * static_cast<uint64_t>(b); }
+
+size_t workspace_of(const ModelConfig& c, const Device& device, int64_t max_tokens, int64_t logit_rows) {
+  const int64_t columns = std::max({c.dim, c.heads * c.head_dim, c.ffn});
+  return device.workspace_bytes(std::max(max_tokens, logit_rows), columns, c.heads, c.head_dim);
+}
+
 }  // namespace
 
 Transformer::Transformer(const Decoder& decoder, Device& device, int64_t max_tokens, int64_t logit_rows)
@@ -34,31 +41,51 @@ absl::StatusOr<std::unique_ptr<Transformer>> Transformer::create(const ModelSour
   return transformer;
 }
 
+struct Transformer::Wanted {
+  Buffer Transformer::*buffer;
+  uint64_t bytes;
+};
+
+std::vector<Transformer::Wanted> Transformer::wanted_activations(const Decoder& decoder, const Device& device,
+                                                                 int64_t max_tokens, int64_t logit_rows) {
+  const ModelConfig& c = decoder.config;
+  const int64_t q = c.heads * c.head_dim, kv = c.kv_heads * c.head_dim;
+  const uint64_t one = dtype_bytes(device.activation_dtype());
+  return {{&Transformer::hidden_, product(max_tokens, c.dim) * one},
+          {&Transformer::q_, product(max_tokens, q) * one},
+          {&Transformer::k_, product(max_tokens, kv) * one},
+          {&Transformer::v_, product(max_tokens, kv) * one},
+          {&Transformer::attended_, product(max_tokens, q) * one},
+          {&Transformer::gated_, product(max_tokens, c.ffn) * one},
+          {&Transformer::last_, product(logit_rows, c.dim) * one},
+          {&Transformer::logits_, product(logit_rows, c.vocabulary) * sizeof(float)}};
+}
+
+Transformer::Size Transformer::size_of(const Decoder& decoder, const Device& device, int64_t max_tokens,
+                                       int64_t logit_rows) {
+  Size size;
+  size.fixed = workspace_of(decoder.config, device, max_tokens, logit_rows);
+  for (const Wanted& w : wanted_activations(decoder, device, max_tokens, logit_rows)) size.fixed += w.bytes;
+  size.position = product(2 * sizeof(float), decoder.config.head_dim / 2);
+  return size;
+}
+
 absl::Status Transformer::allocate(int64_t max_context) {
-  const ModelConfig& c = decoder_.config;
-  int64_t half = c.head_dim / 2, q = c.heads * c.head_dim, kv = c.kv_heads * c.head_dim;
-  struct Wanted {
-    Buffer* buffer;
-    DType dtype;
-    int64_t values;
-    MemoryCategory category;
-  };
-  using enum MemoryCategory;
-  const DType of = device_.activation_dtype(), f32 = DType::kF32;
-  const Wanted all[] = {
-      {&cosines_, f32, max_context * half, kOther},      {&sines_, f32, max_context * half, kOther},
-      {&hidden_, of, max_tokens_ * c.dim, kActivations}, {&q_, of, max_tokens_ * q, kActivations},
-      {&k_, of, max_tokens_ * kv, kActivations},         {&v_, of, max_tokens_ * kv, kActivations},
-      {&attended_, of, max_tokens_ * q, kActivations},   {&gated_, of, max_tokens_ * c.ffn, kActivations},
-      {&last_, of, logit_rows_ * c.dim, kActivations},   {&logits_, f32, logit_rows_ * c.vocabulary, kActivations}};
-  for (const Wanted& w : all) {
-    const size_t bytes = static_cast<size_t>(w.values) * dtype_bytes(w.dtype);
-    *w.buffer = device_.allocate(bytes, {"shared", w.category});
-    if (!*w.buffer) return absl::ResourceExhaustedError(absl::StrCat("no memory for ", bytes, " bytes of activations"));
+  const uint64_t table = product(max_context, decoder_.config.head_dim / 2) * sizeof(float);
+  for (Buffer* buffer : {&cosines_, &sines_}) {
+    *buffer = device_.allocate(table, {"shared", MemoryCategory::kOther});
+    if (*buffer) continue;
+    return absl::ResourceExhaustedError(absl::StrCat("no memory for rotation tables of ", max_context,
+                                                     " positions, twice ", table,
+                                                     " bytes; a smaller --max-context makes them smaller"));
   }
-  size_t bytes =
-      device_.workspace_bytes(std::max(max_tokens_, logit_rows_), std::max({c.dim, q, c.ffn}), c.heads, c.head_dim);
-  workspace_ = device_.allocate(bytes, {"shared", kWorkspace});
+  for (const Wanted& w : wanted_activations(decoder_, device_, max_tokens_, logit_rows_)) {
+    this->*w.buffer = device_.allocate(w.bytes, {"shared", MemoryCategory::kActivations});
+    if (this->*w.buffer) continue;
+    return absl::ResourceExhaustedError(absl::StrCat("no memory for ", w.bytes, " bytes of activations"));
+  }
+  const size_t bytes = workspace_of(decoder_.config, device_, max_tokens_, logit_rows_);
+  workspace_ = device_.allocate(bytes, {"shared", MemoryCategory::kWorkspace});
   if (!workspace_) return absl::ResourceExhaustedError(absl::StrCat("no memory for ", bytes, " bytes of workspace"));
   device_.set_workspace(workspace_.data(), workspace_.bytes());
   return absl::OkStatus();
@@ -71,10 +98,17 @@ absl::Status Transformer::fill_rope_tables(const ModelSource& source, int64_t ma
     absl::Status status = factors->read_rows(0, factors->rows(), divisors);
     if (!status.ok()) return status;
   }
-  std::vector<float> cosines(static_cast<size_t>(max_context * decoder_.config.head_dim / 2)), sines(cosines.size());
-  fill_rope_table(rope_frequencies(decoder_.config, divisors), max_context, cosines.data(), sines.data());
-  device_.upload(cosines_.data(), std::as_bytes(std::span(cosines)));
-  device_.upload(sines_.data(), std::as_bytes(std::span(sines)));
+  const std::vector<double> frequencies = rope_frequencies(decoder_.config, divisors);
+  constexpr int64_t kPiece = 4096;  // positions, so that the host never holds a whole table beside the device's
+  std::vector<float> cosines(static_cast<size_t>(kPiece) * frequencies.size()), sines(cosines.size());
+  for (int64_t first = 0; first < max_context; first += kPiece) {
+    const int64_t positions = std::min(kPiece, max_context - first);
+    const size_t values = static_cast<size_t>(positions) * frequencies.size();
+    const size_t offset = static_cast<size_t>(first) * frequencies.size() * sizeof(float);
+    fill_rope_table(frequencies, first, positions, cosines.data(), sines.data());
+    device_.upload(cosines_.data() + offset, std::as_bytes(std::span(cosines).first(values)));
+    device_.upload(sines_.data() + offset, std::as_bytes(std::span(sines).first(values)));
+  }
   return absl::OkStatus();
 }
 

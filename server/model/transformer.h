@@ -25,6 +25,11 @@ struct ForwardBatch {
 
 class Transformer {
  public:
+  // What one holds: for any context, and for each position of the context (its rows of the rotation tables).
+  struct Size {
+    uint64_t fixed = 0, position = 0;
+  };
+  static Size size_of(const Decoder& decoder, const Device& device, int64_t max_tokens, int64_t logit_rows);
   // RESOURCE_EXHAUSTED where activations, workspace or tables find no memory.
   static absl::StatusOr<std::unique_ptr<Transformer>> create(const ModelSource& source, const Decoder& decoder,
                                                              Device& device, int64_t max_context, int64_t max_tokens,
@@ -50,6 +55,9 @@ class Transformer {
 
   Transformer(const Decoder& decoder, Device& device, int64_t max_tokens, int64_t logit_rows);
 
+  struct Wanted;
+  static std::vector<Wanted> wanted_activations(const Decoder& decoder, const Device& device, int64_t max_tokens,
+                                                int64_t logit_rows);
   absl::Status allocate(int64_t max_context);
   absl::Status fill_rope_tables(const ModelSource& source, int64_t max_context);
   void attention(const Pass& pass, size_t index);

@@ -1,8 +1,10 @@
 #include "server/model/weight_loader.h"
 
 #include <algorithm>
+#include <exception>
 #include <functional>
 #include <map>
+#include <mutex>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
@@ -32,18 +34,32 @@ bool same_values(const SourceTensor& tensor, const WeightFormat& format) {
 
 int64_t chunks_of(const SourceTensor& tensor) { return (tensor.rows() + kPackRows - 1) / kPackRows; }
 
-// work(i, is it the caller's thread) for all i, until one answers false.
+// work(i, is it the caller's thread) for all i, until one answers false. What one throws, this throws when all have
+// ended.
 void in_parallel(int threads, size_t count, const std::function<bool(size_t, bool)>& work) {
   std::atomic<size_t> next{0};
+  std::mutex mutex;
+  std::exception_ptr thrown;
   auto loop = [&](bool caller) {
-    for (size_t i; (i = next.fetch_add(1)) < count;) {
-      if (!work(i, caller)) next.store(count);
+    try {
+      for (size_t i; (i = next.fetch_add(1)) < count;) {
+        if (!work(i, caller)) next.store(count);
+      }
+    } catch (...) {  // memory that ended, say
+      next.store(count);
+      std::lock_guard lock(mutex);
+      thrown = std::current_exception();
     }
   };
   std::vector<std::thread> helpers;
-  for (int i = 1; i < threads; ++i) helpers.emplace_back(loop, false);
+  try {
+    helpers.reserve(static_cast<size_t>(std::max(threads, 1)));
+    for (int i = 1; i < threads; ++i) helpers.emplace_back(loop, false);
+  } catch (const std::exception&) {  // fewer do it, too
+  }
   loop(true);
   for (std::thread& helper : helpers) helper.join();
+  if (thrown) std::rethrow_exception(thrown);
 }
 
 }  // namespace
@@ -129,6 +145,17 @@ absl::Status WeightLoader::plan() {
     if (!status.ok()) return status;
   }
   return absl::OkStatus();
+}
+
+uint64_t WeightLoader::bytes() const {
+  uint64_t bytes = 0;
+  for (const auto& [key, packed] : weights_->packed_) {
+    bytes += device_.weight_bytes(*packed->matrix.format, packed->matrix.shape).total();
+  }
+  for (const auto& [name, tensor] : source_.tensors) {
+    if (tensor->rows() == 1) bytes += static_cast<uint64_t>(tensor->cols()) * sizeof(float);
+  }
+  return bytes;
 }
 
 std::string WeightLoader::owner(const Weights::Packed& packed, const std::string& choice) const {
@@ -347,6 +374,7 @@ absl::StatusOr<std::unique_ptr<Weights>> Weights::load(const ModelSource& source
                                                        const LoadOptions& options) {
   WeightLoader loader(source, decoder, modes, device);
   absl::Status status = loader.plan();
+  if (status.ok() && options.admit) status = options.admit(loader.bytes());
   if (status.ok()) status = loader.allocate();
   if (status.ok()) status = loader.fill(options);
   if (status.ok()) status = loader.read_vectors();

@@ -17,6 +17,7 @@ class WeightLoader {
       : source_(source), decoder_(decoder), modes_(modes), device_(device), weights_(std::make_unique<Weights>()) {}
 
   absl::Status plan();      // which tensor in which format, for which modes
+  uint64_t bytes() const;   // of everything that was planned, and of the vectors
   absl::Status allocate();  // under the right names
   absl::Status fill(const LoadOptions& options);
   absl::Status read_vectors();

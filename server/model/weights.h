@@ -52,10 +52,11 @@ struct ModeWeights {
 };
 
 struct LoadOptions {
-  int threads = 1;                                    // that read and pack at once, 64 rows each
-  std::function<void(double)> progress = {};          // hears fractions in [0, 1], from the calling thread
-  std::string pack_cache = {};                        // a directory (pack_cache.h); empty: none
-  std::function<void(const std::string&)> warn = {};  // hears what is wrong with it, from the calling thread
+  int threads = 1;                                         // that read and pack at once, 64 rows each
+  std::function<void(double)> progress = {};               // hears fractions in [0, 1], from the calling thread
+  std::string pack_cache = {};                             // a directory (pack_cache.h); empty: none
+  std::function<void(const std::string&)> warn = {};       // hears what is wrong with it, from the calling thread
+  std::function<absl::Status(uint64_t bytes)> admit = {};  // hears what all weights take before they do; may refuse
 };
 
 class Weights {

@@ -5,6 +5,8 @@
 // Any thread; no gRPC header is needed here.
 #pragma once
 
+#include <cstddef>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -18,15 +20,21 @@ struct RpcConfig {
   int port = 50051;               // 0: any free one
   double keepalive_seconds = 30;  // a client that does not answer a ping for as long again is gone
   bool reflection = true;
+  size_t max_connections = 1024;  // fewer where there are not enough descriptors
+  // Of connections that had to end; called by one thread at a time, and often where somebody attacks.
+  std::function<void(const std::string&)> tell = [](const std::string&) {};
 };
 
 class RpcServer {
  public:
-  // UNAVAILABLE where the address can't be had. Health: SERVING for "", "halftone.v1.Inference" and each mode's id.
+  // Errors of listen_on_all() where the address can't be had. Health: SERVING for "", "halftone.v1.Inference" and each
+  // mode's id.
   static absl::StatusOr<std::unique_ptr<RpcServer>> start(const RpcConfig& config, ServiceContext context);
   ~RpcServer();  // shutdown(0)
 
   int port() const;
+  // A connection of this process's own was answered within the last seconds. Any thread.
+  bool answers() const;
   // Health says NOT_SERVING from now on; calls are still answered.
   void stop_serving();
   // One mode alone.

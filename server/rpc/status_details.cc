@@ -1,11 +1,12 @@
 #include "server/rpc/status_details.h"
 
-#include <cmath>
+#include <algorithm>
 
 #include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
+#include "server/durations.h"
 
 namespace halftone {
 namespace {
@@ -28,9 +29,9 @@ void set_reason(absl::Status& status, absl::string_view reason, const std::map<s
 
 void set_retry_after(absl::Status& status, double seconds) {
   google::rpc::RetryInfo info;
-  const double whole = std::floor(seconds);
-  info.mutable_retry_delay()->set_seconds(static_cast<int64_t>(whole));
-  info.mutable_retry_delay()->set_nanos(static_cast<int32_t>((seconds - whole) * 1e9));
+  const int64_t time = std::max<int64_t>(saturated_nanoseconds(seconds), 0);
+  info.mutable_retry_delay()->set_seconds(time / 1'000'000'000);
+  info.mutable_retry_delay()->set_nanos(static_cast<int32_t>(time % 1'000'000'000));
   set_detail(status, info);
 }
 

@@ -3,9 +3,10 @@
 //
 //   (add | cancel | plan accept)*      after each plan() that is not empty comes exactly one accept() with its results
 //
-// A sequence waits (queue: higher priority first, then older), runs (has pages) and ends (pages freed, full ones stay
-// in the prefix cache). When pages run out, the youngest running sequence of any mode is put back to the front of the
-// queue of its priority and recomputed later: its generated tokens become part of what has to be computed again.
+// A sequence waits, runs (has pages) and ends (pages freed, full ones stay in the prefix cache). The queue is in order
+// of arrival, where a point of priority counts as kPriorityPoint of arriving earlier: so no priority starves another.
+// When pages run out, the last in that order of all that run, of any mode, is put back to its place in the queue and
+// recomputed later: its generated tokens become part of what has to be computed again.
 #pragma once
 
 #include <cstdint>
@@ -32,7 +33,7 @@ struct SequenceSpec {
   ModeIndex mode = 0;
   std::vector<int32_t> prompt;
   int64_t max_tokens = 0;        // prompt and generated together; the context or what the request allows
-  int32_t priority = 0;          // higher is sooner
+  int32_t priority = 0;          // higher is sooner, by kPriorityPoint each
   std::string cache_salt;        // prefixes are shared only between equal salts
   bool use_prefix_cache = true;  // false where every prompt row is wanted (scores, prompt log-probabilities)
 };

@@ -9,6 +9,9 @@
 
 namespace halftone {
 
+// What one point of priority is worth: so much earlier a sequence counts as arrived. The proto says the same.
+inline constexpr Nanoseconds kPriorityPoint = 100'000'000;
+
 struct Sequence {
   SequenceId id = 0;
   ModeIndex mode = 0;
@@ -44,10 +47,16 @@ struct Sequence {
   bool decodes() const { return remaining() == 1 && size() > prompt_tokens; }
 };
 
-// The order of the queue, and of who may take whose pages: higher priority, then older. One that was put back is older
-// than all that never ran, so it stands at the front of its priority.
+// The order of the queue, and of who may take whose pages: who arrived first, where every point of priority counts as
+// kPriorityPoint of arriving earlier; then older. Time moves all of them alike, so the order of two never changes, and
+// of those that come later only as many pass one as arrive within its distance in priority. One that was put back keeps
+// its place.
+inline Nanoseconds place_in_line(const Sequence& sequence) {
+  return sequence.added_at - sequence.priority * kPriorityPoint;
+}
 inline bool sooner(const Sequence& a, const Sequence& b) {
-  return a.priority != b.priority ? a.priority > b.priority : a.id < b.id;
+  const Nanoseconds place_a = place_in_line(a), place_b = place_in_line(b);
+  return place_a != place_b ? place_a < place_b : a.id < b.id;
 }
 
 }  // namespace halftone

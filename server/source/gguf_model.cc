@@ -13,6 +13,7 @@
 #include "server/source/message.h"
 #include "server/source/model_name.h"
 #include "server/source/vocabulary_fit.h"
+#include "server/text/chat_template.h"
 
 namespace halftone {
 namespace {
@@ -199,6 +200,7 @@ absl::StatusOr<ModelSource> open_gguf(const std::string& path) {
   source.vocabulary = std::move(tokenizer->vocabulary);
   source.chat_template = std::move(tokenizer->chat_template);
   drop_tokens_beyond(source.config.vocabulary, file, source.vocabulary, source.warnings);
+  mark_chat_tokens(source.chat_template, source.vocabulary);
   if (absl::Status status = checkpoint.finish("gguf", std::move(parts->files), source); !status.ok()) return status;
   if (absl::Status status = check_rope_factors(source, path); !status.ok()) return status;
   return source;

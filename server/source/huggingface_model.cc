@@ -18,6 +18,7 @@
 #include "server/source/safetensors_file.h"
 #include "server/source/tokenizer_json.h"
 #include "server/source/vocabulary_fit.h"
+#include "server/text/chat_template.h"
 
 namespace halftone {
 namespace {
@@ -68,6 +69,7 @@ absl::Status read_text(const std::string& directory, const HuggingFaceConfig& co
     if (std::find(eos.begin(), eos.end(), id) == eos.end()) eos.push_back(id);
   }
   drop_tokens_beyond(source.config.vocabulary, path, source.vocabulary, source.warnings);
+  mark_chat_tokens(source.chat_template, source.vocabulary);
   return absl::OkStatus();
 }
 

@@ -20,10 +20,11 @@ void AddedTokens::add(Vocabulary::AddedToken token) {
   tokens_.push_back(std::move(token));
 }
 
-const Vocabulary::AddedToken* AddedTokens::longest_at(std::string_view text, size_t at, const Zone& zone) const {
+const Vocabulary::AddedToken* AddedTokens::longest_at(std::string_view text, size_t at, const Zone& zone,
+                                                      size_t limit) const {
   const Vocabulary::AddedToken* found = nullptr;
   uint32_t node = 0;
-  for (size_t end = at; end < text.size();) {
+  for (size_t end = at; end < limit;) {
     const auto it = edges_.find(edge(node, text[end]));
     if (it == edges_.end()) break;
     node = it->second;
@@ -40,22 +41,30 @@ const Vocabulary::AddedToken* AddedTokens::longest_at(std::string_view text, siz
   return found;
 }
 
-std::vector<AddedTokens::Match> AddedTokens::find_all(std::string_view text, const std::vector<Zone>& zones) const {
-  std::vector<Match> matches;
-  if (tokens_.empty()) return matches;
-  size_t zone = 0, last_end = 0;
-  for (size_t at = 0; at < text.size();) {
-    while (zone + 1 < zones.size() && at >= zones[zone].end) ++zone;
-    const Vocabulary::AddedToken* token = nullptr;
-    if (first_bytes_.test(static_cast<unsigned char>(text[at]))) token = longest_at(text, at, zones[zone]);
-    if (token == nullptr) {
-      ++at;
-      continue;
-    }
-    Match match{at, at + token->content.size(), token->id};
-    while (token->lstrip && match.begin > last_end) {
+const Vocabulary::AddedToken* AddedTokens::match_at(std::string_view text, size_t at, const std::vector<Zone>& zones,
+                                                    size_t zone) const {
+  const Vocabulary::AddedToken* token = longest_at(text, at, zones[zone], text.size());
+  if (token == nullptr || token->special) return token;
+  for (size_t next = zone + 1; next < zones.size() && zones[next - 1].end < at + token->content.size(); ++next) {
+    const size_t edge = zones[next - 1].end;
+    const Vocabulary::AddedToken* behind = longest_at(text, edge, zones[next], text.size());
+    if (behind != nullptr && behind->special) return longest_at(text, at, zones[zone], edge);
+  }
+  return token;
+}
+
+std::optional<AddedTokens::Match> AddedTokens::next(std::string_view text, const std::vector<Zone>& zones,
+                                                    Cursor& cursor) const {
+  if (tokens_.empty()) return std::nullopt;
+  for (; cursor.at < text.size(); ++cursor.at) {
+    if (!first_bytes_.test(static_cast<unsigned char>(text[cursor.at]))) continue;
+    while (cursor.zone + 1 < zones.size() && cursor.at >= zones[cursor.zone].end) ++cursor.zone;
+    const Vocabulary::AddedToken* token = match_at(text, cursor.at, zones, cursor.zone);
+    if (token == nullptr) continue;
+    Match match{cursor.at, cursor.at + token->content.size(), token->id};
+    while (token->lstrip && match.begin > cursor.last_end) {
       const Character c = character_before(text, match.begin);
-      if (c.kind != CharClass::kSpace || match.begin - c.bytes < last_end) break;
+      if (c.kind != CharClass::kSpace || match.begin - c.bytes < cursor.last_end) break;
       match.begin -= c.bytes;
     }
     while (token->rstrip) {
@@ -63,10 +72,10 @@ std::vector<AddedTokens::Match> AddedTokens::find_all(std::string_view text, con
       if (c.bytes == 0 || c.kind != CharClass::kSpace) break;
       match.end += c.bytes;
     }
-    matches.push_back(match);
-    at = last_end = match.end;
+    cursor.at = cursor.last_end = match.end;
+    return match;
   }
-  return matches;
+  return std::nullopt;
 }
 
 }  // namespace halftone

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -18,7 +19,8 @@ class AddedTokens {
  public:
   void add(Vocabulary::AddedToken token);  // content not empty
 
-  // A stretch of text in which special tokens may be seen, or not. They never reach over an edge.
+  // A stretch of text in which special tokens may be seen, or not. They never reach over an edge; other tokens do, but
+  // not into a special one that begins there.
   struct Zone {
     size_t end = 0;
     bool parse_special = false;
@@ -27,13 +29,20 @@ class AddedTokens {
     size_t begin = 0, end = 0;  // with the white space that the token swallows
     TokenId id = 0;
   };
-  // All matches, in order. The zones cover the text.
-  std::vector<Match> find_all(std::string_view text, const std::vector<Zone>& zones) const;
+  // How far a text was looked through; begins with all zeros.
+  struct Cursor {
+    size_t at = 0, zone = 0, last_end = 0;
+  };
+  // The next match from the cursor on. The zones cover the text.
+  std::optional<Match> next(std::string_view text, const std::vector<Zone>& zones, Cursor& cursor) const;
 
   const std::vector<Vocabulary::AddedToken>& tokens() const { return tokens_; }
 
  private:
-  const Vocabulary::AddedToken* longest_at(std::string_view text, size_t at, const Zone& zone) const;
+  // `limit`: where the token ends at the latest.
+  const Vocabulary::AddedToken* longest_at(std::string_view text, size_t at, const Zone& zone, size_t limit) const;
+  const Vocabulary::AddedToken* match_at(std::string_view text, size_t at, const std::vector<Zone>& zones,
+                                         size_t zone) const;
   static uint64_t edge(uint32_t node, char c) { return uint64_t{node} << 8 | static_cast<unsigned char>(c); }
 
   std::vector<Vocabulary::AddedToken> tokens_;

@@ -10,6 +10,7 @@ namespace halftone {
 namespace {
 
 constexpr uint32_t kNone = std::numeric_limits<uint32_t>::max();
+constexpr uint32_t kPairsBetweenLooks = 1 << 16;
 constexpr TokenId kGone = -1;  // merged into its left neighbour
 
 }  // namespace
@@ -33,7 +34,8 @@ void Merger::merge(std::vector<TokenId>& symbols) {
   queue_.clear();
   for (uint32_t i = 0; i < count; ++i) offer(symbols, i);
   std::make_heap(queue_.begin(), queue_.end(), std::greater<>());
-  while (!queue_.empty()) {
+  for (uint32_t pairs = 1; !queue_.empty(); ++pairs) {
+    if (pairs % kPairsBetweenLooks == 0 && stopped_ && stopped_()) break;
     std::pop_heap(queue_.begin(), queue_.end(), std::greater<>());
     const auto at = static_cast<uint32_t>(queue_.back()), rank = static_cast<uint32_t>(queue_.back() >> 32);
     queue_.pop_back();

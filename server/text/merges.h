@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -37,13 +38,15 @@ class MergeTable {
 // list, n log n. Keeps its memory from word to word; one thread at a time.
 class Merger {
  public:
-  explicit Merger(const MergeTable& table) : table_(table) {}
+  // `stopped` (may be empty) is asked now and then inside a long word: true leaves the word half merged.
+  Merger(const MergeTable& table, const std::function<bool()>& stopped) : table_(table), stopped_(stopped) {}
   void merge(std::vector<TokenId>& symbols);
 
  private:
   void offer(const std::vector<TokenId>& symbols, uint32_t left);
 
   const MergeTable& table_;
+  const std::function<bool()>& stopped_;
   std::vector<uint64_t> queue_;  // rank in the high half, the left symbol in the low one; the smallest on top
   std::vector<uint32_t> next_, previous_;
 };

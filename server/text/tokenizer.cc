@@ -1,5 +1,6 @@
 #include "server/text/tokenizer.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "server/text/spelling.h"
@@ -11,24 +12,42 @@ namespace halftone {
 // One call of encode: keeps the merger's memory from word to word.
 class Tokenizer::Encoder {
  public:
-  explicit Encoder(const Tables& tables) : tables_(tables), merger_(tables.merges) {}
+  Encoder(const Tables& tables, const EncodeOptions& options)
+      : tables_(tables), options_(options), merger_(tables.merges, options.stopped) {}
 
-  std::vector<TokenId> encode(std::string_view text, const std::vector<AddedTokens::Zone>& zones, bool add_special) {
-    if (add_special && tables_.adds_bos()) out_.push_back(*tables_.vocabulary.bos);
+  std::vector<TokenId> encode(std::string_view text, const std::vector<AddedTokens::Zone>& zones) {
+    AddedTokens::Cursor cursor;
+    auto match = tables_.added.next(text, zones, cursor);
+    if (options_.add_special && tables_.adds_bos()) {
+      const TokenId bos = *tables_.vocabulary.bos;
+      if (!match || match->begin > 0 || match->id != bos) out_.push_back(bos);
+    }
     size_t begin = 0;
-    for (const AddedTokens::Match& match : tables_.added.find_all(text, zones)) {
-      add_text(text.substr(begin, match.begin - begin), begin == 0);
-      out_.push_back(match.id);
-      begin = match.end;
+    for (; match && !over(0); match = tables_.added.next(text, zones, cursor)) {
+      add_text(text.substr(begin, match->begin - begin), begin == 0);
+      out_.push_back(match->id);
+      begin = match->end;
     }
     add_text(text.substr(begin), begin == 0);
     return std::move(out_);
   }
 
  private:
+  static constexpr size_t kBytesBetweenLooks = 1 << 14;
+
+  // Whether the work ends here; `bytes`: what was done since the last call.
+  bool over(size_t bytes) {
+    work_ += bytes;
+    if (work_ >= kBytesBetweenLooks && options_.stopped) {
+      work_ = 0;
+      stopped_ = stopped_ || options_.stopped();
+    }
+    return stopped_ || out_.size() > options_.max_tokens;
+  }
+
   // Text without added tokens in it; `first`: nothing stands before it.
   void add_text(std::string_view text, bool first) {
-    if (text.empty()) return;
+    if (text.empty() || over(0)) return;
     if (tables_.sentence_piece()) return add_sentence(text, first);
     if (!tables_.vocabulary.nfc_normalize) return add_words(text);
     add_words(compose(text));
@@ -38,6 +57,7 @@ class Tokenizer::Encoder {
     for (size_t begin = 0; begin < text.size();) {
       const size_t end = tables_.pre_tokenizer(text, begin);
       add_word(text.substr(begin, end - begin));
+      if (over(end - begin)) return;
       begin = end;
     }
   }
@@ -67,6 +87,7 @@ class Tokenizer::Encoder {
       const bool at_mark = rest.starts_with(kSpaceMark);
       // Where no merge reaches over it, a word may end here as well: short queues are faster than one long one.
       if (at_mark && !after_mark && !tables_.merges_reach_over_marks) merge_symbols();
+      if (over(1)) return symbols_.clear();
       after_mark = at_mark;
       const size_t bytes = character_at(rest, 0).bytes;
       add_character(rest.substr(0, bytes));
@@ -100,7 +121,10 @@ class Tokenizer::Encoder {
   }
 
   const Tables& tables_;
+  const EncodeOptions& options_;
   Merger merger_;
+  size_t work_ = 0;  // bytes since `stopped` was asked
+  bool stopped_ = false;
   std::vector<TokenId> symbols_;
   std::vector<TokenId> out_;
 };
@@ -115,7 +139,7 @@ Tokenizer::Tokenizer(std::unique_ptr<const Tables> tables) : tables_(std::move(t
 Tokenizer::~Tokenizer() = default;
 
 std::vector<TokenId> Tokenizer::encode(std::string_view text, EncodeOptions options) const {
-  return Encoder(*tables_).encode(text, {{text.size(), options.parse_special}}, options.add_special);
+  return Encoder(*tables_, options).encode(text, {{text.size(), options.parse_special}});
 }
 
 std::vector<TokenId> Tokenizer::encode(std::span<const TextSegment> segments, EncodeOptions options) const {
@@ -125,7 +149,7 @@ std::vector<TokenId> Tokenizer::encode(std::span<const TextSegment> segments, En
     text += segment.text;
     zones.push_back({text.size(), segment.parse_special});
   }
-  return Encoder(*tables_).encode(text, zones, options.add_special);
+  return Encoder(*tables_, options).encode(text, zones);
 }
 
 std::string_view Tokenizer::piece(TokenId id) const {
@@ -162,5 +186,24 @@ std::optional<TokenId> Tokenizer::bos() const { return tables_->vocabulary.bos; 
 std::optional<TokenId> Tokenizer::unknown() const { return tables_->vocabulary.unknown; }
 std::span<const TokenId> Tokenizer::eos() const { return tables_->eos; }
 bool Tokenizer::adds_bos() const { return tables_->adds_bos(); }
+std::optional<size_t> Tokenizer::most_bytes_per_token() const { return tables_->most_bytes_per_token; }
+
+uint64_t Tokenizer::bytes_of_longest(size_t pieces) const {
+  const std::vector<size_t>& longest = tables_->longest;
+  uint64_t sum = 0;
+  for (size_t i = 0; i < std::min(pieces, longest.size()); ++i) sum += longest[i];
+  return pieces <= longest.size() ? sum : sum + (pieces - longest.size()) * longest.back();
+}
+
+size_t Tokenizer::most_text_bytes_per_token() const { return tables_->most_text_bytes; }
+
+size_t Tokenizer::least_tokens(std::string_view text) const {
+  if (!tables_->most_bytes_per_token) return 0;
+  const auto seen = std::count_if(text.begin(), text.end(), [&](char c) {
+    return tables_->byte_tokens[static_cast<unsigned char>(c)] != Tables::kNoToken;
+  });
+  const size_t most = *tables_->most_bytes_per_token;
+  return (static_cast<size_t>(seen) + most - 1) / most;
+}
 
 }  // namespace halftone

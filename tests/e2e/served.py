@@ -2,6 +2,8 @@
 
 import os
 import pathlib
+import random
+import re
 import signal
 import socket
 import subprocess
@@ -29,9 +31,17 @@ def default_model():
 
 
 def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+    """For programs that must be told one: below the range that the system gives away by itself, so that no connection
+    takes it in the meantime."""
+    lowest = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    for port in random.sample(range(min(10000, lowest - 1000), lowest), 100):
+        with socket.socket() as listener:
+            try:
+                listener.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                pass
+    raise AssertionError("no port is free")
 
 
 def fetch(url):
@@ -89,20 +99,29 @@ class Server(Process):
     """halftone-server of a folder of binaries, serving `model`; ready when the block begins."""
 
     def __init__(self, binaries, model, modes, *flags, program="halftone-server"):
-        self.port, self.metrics_port = free_port(), free_port()
+        self.port = self.metrics_port = None  # of the server's own choice
         super().__init__(program, [
             pathlib.Path(binaries) / program, "--model", model, "--modes", modes,
-            "--port", self.port, "--metrics-port", self.metrics_port, *flags])
+            "--port", 0, "--metrics-port", 0, *flags])
 
     def __enter__(self):
         super().__enter__()
         try:
-            self.wait_ready(f"http://127.0.0.1:{self.metrics_port}/healthz", 120)
+            wait_until(self.serves, 120, f"{self.name} ready")
         except BaseException:
             self.child.kill()
             self.child.wait()
             raise
         return self
+
+    def serves(self):
+        """Whether it has said so; then its ports are known."""
+        found = re.search(r" on \S+:(\d+) \(gRPC\) and http://\S+:(\d+)/", self.output())
+        if found:
+            self.port, self.metrics_port = int(found[1]), int(found[2])
+        elif self.child.poll() is not None:
+            raise AssertionError(f"{self.name} ended with status {self.child.returncode}:\n{self.output()}")
+        return found is not None
 
     def metrics(self):
         return fetch(f"http://127.0.0.1:{self.metrics_port}/metrics")

@@ -12,7 +12,7 @@ import tempfile
 SOURCE = pathlib.Path(sys.argv[1]).resolve()
 FOLDER = "kernels/weights/w6/"
 TESTS = ("weights_test", "cpu_test")
-COPIED = ("CMakeLists.txt", "CMakePresets.json", "cmake", "kernels", "tests/kernels")
+COPIED = ("CMakeLists.txt", "CMakePresets.json", "cmake", "system", "kernels", "tests/kernels")
 
 
 def blocks(text):

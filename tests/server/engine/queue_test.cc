@@ -120,7 +120,7 @@ TEST(Queue, HigherPriorityIsSooner) {
   options.engine.max_running = 1;
   Held rig(options);
   Request low = rig.request({1, 5}, 3), high = rig.request({1, 6}, 3);
-  high.priority = 1;
+  high.priority = 100;
   auto later = rig.submit(low);
   auto sooner = rig.submit(high);
   rig.executor.release();

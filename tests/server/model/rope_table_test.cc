@@ -90,7 +90,8 @@ TEST(RopeTable, HoldsTheRoundedCosineAndSineOfEveryAngle) {
   const std::vector<double> frequencies = {1, 0.01, 3.7e-5};
   constexpr int64_t kPositions = 9000;
   std::vector<float> cosines(kPositions * 3), sines(kPositions * 3);
-  fill_rope_table(frequencies, kPositions, cosines.data(), sines.data());
+  fill_rope_table(frequencies, 0, 5000, cosines.data(), sines.data());
+  fill_rope_table(frequencies, 5000, kPositions - 5000, cosines.data() + 15000, sines.data() + 15000);
   for (int64_t p = 0; p < kPositions; ++p) {
     for (size_t i = 0; i < 3; ++i) {
       const long double angle = static_cast<long double>(p) * static_cast<long double>(frequencies[i]);

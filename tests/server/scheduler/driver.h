@@ -69,6 +69,7 @@ class Driver {
   Scheduler& operator*() { return scheduler_; }
   Scheduler* operator->() { return &scheduler_; }
   Nanoseconds now() const { return now_; }
+  void pass(Nanoseconds time) { now_ += time; }
   void limit(SequenceId id, int64_t tokens) { limits_.emplace_back(id, tokens); }  // ends when it has so many
 
  private:

@@ -1,6 +1,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <random>
+#include <string>
+
 #include "tests/server/scheduler/driver.h"
 
 namespace halftone {
@@ -35,6 +39,122 @@ TEST(Fairness, HigherPriorityStartsFirstThenOlder) {
     driver.limit(all.back(), 6);
   }
   EXPECT_THAT(order_of_starts(driver, all), ElementsAre(all[1], all[3], all[0], all[4], all[2]));
+}
+
+// Clients that each ask again as soon as they have their answer, at the highest priority.
+class Flood {
+ public:
+  Flood(Driver& driver, int clients, int64_t prompt, int64_t answer, std::string salt = "")
+      : driver_(driver), prompt_(prompt), answer_(answer), salt_(std::move(salt)) {
+    for (int i = 0; i < clients; ++i) ask();
+  }
+
+  // One step of 10 ms.
+  void step() {
+    driver_.pass(10'000'000);
+    driver_.step();
+    const size_t alive =
+        static_cast<size_t>(std::erase_if(living_, [&](SequenceId id) { return !driver_->alive(id); }));
+    for (size_t i = 0; i < alive; ++i) ask();
+  }
+  int64_t asked() const { return next_; }
+
+ private:
+  void ask() {
+    SequenceSpec spec = with(100, 0, request(prompt_, prompt_ + answer_, static_cast<int32_t>(1000 + 10 * next_++)));
+    spec.cache_salt = salt_.empty() ? "" : salt_ + std::to_string(next_);
+    living_.push_back(driver_.add(std::move(spec)));
+    driver_.limit(living_.back(), prompt_ + answer_);
+  }
+
+  Driver& driver_;
+  const int64_t prompt_, answer_;
+  const std::string salt_;
+  int64_t next_ = 0;
+  std::vector<SequenceId> living_;
+};
+
+// Its own distance to the flood's priority in seconds, and the time that those take who were there by then.
+TEST(Fairness, NoPriorityStarvesUnderAFloodAboveIt) {
+  for (int32_t priority : {99, 50, 0, -100}) {
+    for (std::string salt : {"", "salt"}) {
+      SchedulerConfig config = scheduler_config(64);
+      config.max_running = 4;
+      Driver driver(config);
+      Flood flood(driver, 80, 4, 4, salt);
+      for (int i = 0; i < 50; ++i) flood.step();
+      const SequenceId low = driver.add(with(priority, 0, request(4, 8)));
+      const Nanoseconds arrived = driver.now();
+      while (driver->state(low).waiting) {
+        flood.step();
+        ASSERT_LT(driver.now() - arrived, 30'000'000'000) << priority;
+      }
+      const Nanoseconds waited = driver->state(low).first_scheduled_at - arrived;
+      const Nanoseconds apart = (100 - priority) * Nanoseconds{100'000'000};
+      EXPECT_GE(waited, apart / 2) << priority << ": a higher priority is still sooner";
+      EXPECT_LE(waited, apart + 80 / 4 * 5 * 10'000'000 + 50'000'000) << priority;
+      EXPECT_GT(flood.asked(), 80);
+    }
+  }
+}
+
+// The flood has more in its pages than there are, so that somebody is always put back: never the aged one, at the end.
+TEST(Fairness, OneOfLowPriorityThatWasPutBackComesAgainAndEnds) {
+  SchedulerConfig config = scheduler_config(16);
+  config.max_running = 6;
+  Driver driver(config);
+  const SequenceId low = driver.add(with(-100, 0, request(4, 48)));
+  driver.limit(low, 48);
+  driver.step();
+  Flood flood(driver, 20, 4, 20);
+  const Nanoseconds began = driver.now();
+  int64_t preemptions = 0;
+  while (driver->alive(low)) {
+    preemptions = driver->state(low).preemptions;
+    flood.step();
+    ASSERT_LT(driver.now() - began, 30'000'000'000);
+  }
+  EXPECT_GT(preemptions, 0);
+}
+
+// Nobody passes one that came so long before that its age makes up for the priority.
+TEST(Fairness, OfThousandsNoneIsPassedByOneThatCameTooLate) {
+  struct Arrival {
+    SequenceId id;
+    Nanoseconds at;
+    int32_t priority;
+  };
+  SchedulerConfig config = scheduler_config(40);
+  config.max_running = 5;
+  config.queue_requests = 100000;
+  config.queue_tokens = 1 << 30;
+  Driver driver(config);
+  std::mt19937 random(7);
+  std::vector<Arrival> waiting;
+  Nanoseconds longest = 0;
+  for (int step = 0; step < 6000; ++step) {
+    driver.pass(20'000'000);
+    if (step < 4000 && step % 2 == 0) {
+      const int32_t priority = static_cast<int32_t>(random() % 201) - 100;
+      const SequenceId id = driver.add(with(priority, 0, request(1 + random() % 20, 30, 100 * step)));
+      driver.limit(id, 21 + static_cast<int64_t>(random() % 9));
+      waiting.push_back({id, driver.now(), priority});
+    }
+    driver.step();
+    std::vector<Arrival> started;
+    std::erase_if(waiting, [&](const Arrival& a) {
+      const bool runs = !driver->alive(a.id) || driver->state(a.id).was_scheduled;
+      if (runs) started.push_back(a);
+      return runs;
+    });
+    for (const Arrival& first : started) {
+      longest = std::max(longest, driver.now() - first.at);
+      for (const Arrival& left : waiting) {
+        ASSERT_LE(first.at - left.at, (first.priority - left.priority) * Nanoseconds{100'000'000});
+      }
+    }
+  }
+  EXPECT_GT(longest, 20'000'000'000) << "the server was never behind";
 }
 
 TEST(Fairness, ALargeOneIsNotOvertakenBySmallOnesOfItsPriority) {

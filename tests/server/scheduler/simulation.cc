@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <set>
 
+#include "server/scheduler/sequence.h"
+
 namespace halftone {
 namespace {
 
@@ -14,10 +16,6 @@ uint64_t next_value(uint64_t before, int32_t token) {
 }
 
 int32_t token_from(uint64_t value) { return static_cast<int32_t>((value >> 40) % 3); }
-
-bool stands_before(const SequenceSpec& a, SequenceId a_id, const SequenceSpec& b, SequenceId b_id) {
-  return a.priority != b.priority ? a.priority > b.priority : a_id < b_id;
-}
 
 }  // namespace
 
@@ -30,6 +28,13 @@ Simulation::Simulation(SimulationConfig config, uint64_t seed)
     for (int32_t& token : prefix) token = static_cast<int32_t>(draw(3));
     prefixes_.push_back(prefix);
   }
+}
+
+bool Simulation::stands_before(SequenceId a, SequenceId b) const {
+  const Request &first = requests_.at(a), &second = requests_.at(b);
+  const Nanoseconds first_place = first.arrived_at - first.spec.priority * kPriorityPoint;
+  const Nanoseconds second_place = second.arrived_at - second.spec.priority * kPriorityPoint;
+  return first_place != second_place ? first_place < second_place : a < b;
 }
 
 uint64_t Simulation::root(const SequenceSpec& spec) const {
@@ -60,6 +65,7 @@ void Simulation::arrive() {
   Request request;
   request.spec = spec;
   request.wanted = spec.max_tokens - length;
+  request.arrived_at = now_;
   if (scheduler_.add(std::move(spec), now_, &id) == AddResult::kAdded) {
     ASSERT_TRUE(requests_.emplace(id, std::move(request)).second) << "an id came twice";
   }
@@ -74,7 +80,7 @@ void Simulation::cancel_one() {
 }
 
 void Simulation::step() {
-  ++now_;
+  now_ += draw(kPriorityPoint / 4);
   while (draw(100) < config_.arrivals_percent) arrive();
   if (draw(30) == 0) cancel_one();
   if (draw(500) == 0) scheduler_.drop_cache();
@@ -170,14 +176,12 @@ void Simulation::check_order(const StepPlan& plan, const std::vector<SequenceId>
     if (std::count(waited.begin(), waited.end(), planned.id) == 0) continue;
     for (SequenceId other : waited) {
       if (!scheduler_.state(other).waiting) continue;
-      ASSERT_TRUE(stands_before(requests_.at(planned.id).spec, planned.id, requests_.at(other).spec, other))
-          << planned.id << " overtook " << other;
+      ASSERT_TRUE(stands_before(planned.id, other)) << planned.id << " overtook " << other;
     }
   }
   for (SequenceId victim : plan.preempted) {
-    const bool is_for_one_before = std::any_of(plan.sequences.begin(), plan.sequences.end(), [&](const auto& planned) {
-      return stands_before(requests_.at(planned.id).spec, planned.id, requests_.at(victim).spec, victim);
-    });
+    const bool is_for_one_before = std::any_of(plan.sequences.begin(), plan.sequences.end(),
+                                               [&](const auto& planned) { return stands_before(planned.id, victim); });
     ASSERT_TRUE(is_for_one_before) << victim << " was put back for one that stands behind it";
   }
 }

@@ -39,9 +39,11 @@ class Simulation {
     SequenceSpec spec;
     std::vector<int32_t> generated;
     int64_t wanted = 0;  // ends with so many generated ones
+    Nanoseconds arrived_at = 0;
   };
 
   int64_t draw(int64_t below) { return static_cast<int64_t>(random_() % static_cast<uint64_t>(below)); }
+  bool stands_before(SequenceId a, SequenceId b) const;
   void arrive();
   void cancel_one();
   bool run_mode(ModeIndex mode);

@@ -25,6 +25,19 @@ TEST(WaitingQueue, HigherPriorityIsFirstThenOlder) {
   EXPECT_EQ(queue.first(0), nullptr);
 }
 
+TEST(WaitingQueue, APointOfPriorityIsWorthAFixedTimeOfWaiting) {
+  WaitingQueue queue(1);
+  Sequence a = waiting(1, 0, 0, 1), b = waiting(2, 0, 1, 1), c = waiting(3, 0, 1, 1), d = waiting(4, 0, -100, 1);
+  b.added_at = kPriorityPoint;
+  c.added_at = kPriorityPoint - 1;
+  d.added_at = -101 * kPriorityPoint;
+  for (Sequence* sequence : {&a, &b, &c, &d}) queue.add(*sequence);
+  for (Sequence* expected : {&d, &c, &a, &b}) {
+    ASSERT_EQ(queue.first(0), expected) << expected->id;
+    queue.remove(*expected);
+  }
+}
+
 TEST(WaitingQueue, ModesHaveQueuesOfTheirOwn) {
   WaitingQueue queue(2);
   Sequence a = waiting(1, 1, 0, 3), b = waiting(2, 0, 9, 4);
