@@ -1,6 +1,7 @@
 """Checkpoints that somebody made to hurt: the server refuses them in a line, or serves them."""
 
 import json
+import os
 import pathlib
 import random
 import re
@@ -92,8 +93,12 @@ class Copy:
 def json_too_deep(rig):
     """200,000 opened brackets or braces in each JSON file of a checkpoint."""
     for name in ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json"):
-        for data in (b"[" * 200000, b'{"a":' * 200000, b'{"x":' + b"[" * 100000 + b"]" * 100000 + b"}"):
-            Start(rig, Copy(rig).write(name, data), f"{name} of {data[:10]!r}")
+        whole = (rig.tiny() / name).read_bytes().rstrip()
+        nested = b"[" * 100000 + b"]" * 100000
+        objects = b'{"a":' * 50000 + b"1" + b"}" * 50000
+        for data in (b"[" * 200000, b"[" * 3000000, b'{"a":' * 200000, nested, objects, whole[:-1] + b', "x": ' + nested + b"}",
+                     whole[:-1] + b', "model": ' + nested + b"}", whole[:-1] + b', "eos_token_id": ' + objects + b"}"):
+            Start(rig, Copy(rig).write(name, data), f"{name} of {data[:10]!r} and {data[-10:]!r}")
 
 
 @attack()
@@ -215,7 +220,9 @@ def replaced(whole, key, old_size, value):
     return whole[:at] + value + whole[at + old_size:]
 
 
-def text_value(data):
+def text_value(data, old):
+    """A text that leaves the tensors where they are aligned: of the old length, or longer by some times 32 bytes."""
+    data += b"n" * ((old - len(data)) % 32)
     return struct.pack("<IQ", 8, len(data)) + data
 
 
@@ -232,9 +239,10 @@ def gguf_names(rig):
     for key in ("general.architecture", "general.name"):
         if key.encode() not in whole:
             continue
+        size = text_size(whole, key)
         for text in (FORGED.encode(), b"\xff\xfe\x80", b"n" * (1 << 20), b"", b"\x00\x1b]0;x\x07", b"gpt7"):
-            # other bytes move the tensors: the file may be refused, in one line
-            start = start_gguf(rig, replaced(whole, key, text_size(whole, key), text_value(text)), f"{key} = {text[:9]!r}")
+            start = start_gguf(rig, replaced(whole, key, size, text_value(text, size - 12)), f"{key} = {text[:9]!r}")
+            rig.check(start.served or key == "general.architecture", f"a name of {text[:9]!r}: {start.line}")
             if key == "general.architecture" and text == b"gpt7":
                 rig.check("gpt7" in start.line and "llama" in start.line, f"the line does not say which: {start.line}")
 
@@ -306,12 +314,11 @@ def gguf_cut_and_mutated(rig):
 @attack()
 def no_checkpoint_at_all(rig):
     """Paths that are a device, a pipe, a directory of nothing, a link to itself, a pointer of Git LFS, too long."""
-    import os
     fifo, loop, empty = rig.folder / "fifo.gguf", rig.folder / "loop.gguf", rig.folder / "empty"
     os.mkfifo(fifo)
     loop.symlink_to(loop)
     empty.mkdir()
     pointer = rig.folder / "pointer.gguf"
     pointer.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:" + "0" * 64 + "\nsize 5\n")
-    for path in ("/dev/null", "/dev/zero", "/proc/self/mem", fifo, loop, empty, pointer, "x" * 5000, "", "\n", "/"):
+    for path in ("/dev/null", "/dev/zero", "/proc/self/mem", fifo, loop, empty, pointer, "x" * 300, "", "\n", "/"):
         Start(rig, path, f"{str(path)[-30:]!r}")

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import unicodedata
 
 import http2
 import proto
@@ -62,13 +63,14 @@ def limits_of_child(files):
 
 
 class Server:
-    """halftone-server as a child. output: None for a file, or a descriptor that it writes to instead."""
+    """halftone-server as a child. output: None for a file, or a descriptor that it writes to instead; port: 0 for any
+    free one, which its log then tells."""
 
-    def __init__(self, binaries, folder, model, flags=(), files=0, output=None):
+    def __init__(self, binaries, folder, model, flags=(), files=0, output=None, port=0):
         self.log = pathlib.Path(folder) / "server.log"
         self.command = [str(word) for word in (
-            pathlib.Path(binaries) / "halftone-server", "--model", model, "--port", 0, "--metrics-port", 0, *flags)]
-        self.port = self.metrics_port = 0
+            pathlib.Path(binaries) / "halftone-server", "--model", model, "--port", port, "--metrics-port", 0, *flags)]
+        self.port, self.metrics_port = port, 0
         with open(self.log, "wb") as file:
             self.child = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=output or file,
                                           stderr=output or file, preexec_fn=limits_of_child(files))
@@ -256,7 +258,7 @@ def check_lines(data):
     except UnicodeDecodeError as error:
         raise Failed(f"the log is not UTF-8: {data[max(0, error.start - 40):error.start + 20]!r}") from None
     for line in text.split("\n")[:-1]:
-        if not line.isprintable():
+        if any(unicodedata.category(letter) == "Cc" for letter in line):
             raise Failed(f"control characters in the log: {line[:200]!r}")
         if not LOG_LINE.match(line):
             raise Failed(f"a line that is not the server's: {line[:200]!r}")

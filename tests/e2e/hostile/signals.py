@@ -175,11 +175,10 @@ def log_reader_that_dies(rig):
         rig.expect(piped.call(), "OK")
         piped.server.ends(signal.SIGTERM, 5)
         rig.check(piped.server.child.returncode == 0, f"it ended with {piped.server.child.returncode}")
-    port, metrics_port = free_port(), free_port()
+    port = free_port()
     reading, writing = os.pipe()
     os.close(reading)
-    server = Server(rig.binaries, rig.folder, rig.tiny(), ("--kv-bytes", "4MiB", "--port", port, "--metrics-port",
-                                                           metrics_port), output=writing)
+    server = Server(rig.binaries, rig.folder, rig.tiny(), ("--kv-bytes", "4MiB"), output=writing, port=port)
     os.close(writing)
     try:
         until_it_listens(port)
@@ -218,10 +217,10 @@ def free_port():
 @attack()
 def full_disk_for_the_log(rig):
     """The log is /dev/full: every write fails, every call works."""
-    port, metrics_port = free_port(), 0
+    port = free_port()
     with open("/dev/full", "wb") as full:
-        server = Server(rig.binaries, rig.folder, rig.tiny(), ("--kv-bytes", "4MiB", "--port", port, "--metrics-port",
-                                                               metrics_port), output=full.fileno())
+        server = Server(rig.binaries, rig.folder, rig.tiny(), ("--kv-bytes", "4MiB"), output=full.fileno(),
+                        port=port)
     try:
         until_it_listens(port)
         with Connection(port, patience=5) as connection:
