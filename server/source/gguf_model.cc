@@ -11,6 +11,7 @@
 #include "server/source/gguf_vocabulary.h"
 #include "server/source/mapped_file.h"
 #include "server/source/message.h"
+#include "server/text/chat_template.h"
 
 namespace halftone {
 namespace {
@@ -212,6 +213,7 @@ absl::StatusOr<ModelSource> open_gguf(const std::string& path) {
   }
   source.vocabulary = std::move(tokenizer->vocabulary);
   source.chat_template = std::move(tokenizer->chat_template);
+  mark_chat_tokens(source.chat_template, source.vocabulary);
   if (absl::Status status = check_vocabulary(source.vocabulary, source.config, path); !status.ok()) return status;
   std::vector<std::unique_ptr<MappedFile>> files;
   files.push_back(*std::move(file));

@@ -29,8 +29,8 @@ class Reader {
       if (auto status = (this->*step)(); !status.ok()) return status;
     }
     read_added();
-    v_.add_bos = metadata_.flag("tokenizer.ggml.add_bos_token")
-                     .value_or(v_.kind == Kind::kSentencePieceBpe || v_.pre_tokenizer == "llama3");
+    v_.add_bos =
+        metadata_.flag("tokenizer.ggml.add_bos_token").value_or(v_.kind == Kind::kSentencePieceBpe || v_.ignore_merges);
     files_.chat_template = metadata_.text("tokenizer.chat_template").value_or("");
     return std::move(files_);
   }
@@ -46,9 +46,9 @@ class Reader {
     if (!model) return wrong(key, "is missing or no text");
     if (*model == "gpt2") {
       v_.kind = Kind::kByteLevelBpe;
-      v_.pre_tokenizer =
-          pre_tokenizer_of_gguf(metadata_.text("tokenizer.ggml.pre").value_or("(tokenizer.ggml.pre is missing)"));
-      v_.ignore_merges = v_.pre_tokenizer == "llama3";
+      const std::string pre = metadata_.text("tokenizer.ggml.pre").value_or("(tokenizer.ggml.pre is missing)");
+      v_.pre_tokenizer = pre_tokenizer_of_gguf(pre);
+      v_.ignore_merges = gguf_name_takes_words_whole(pre);
       v_.nfc_normalize = v_.pre_tokenizer == "qwen2";
       return absl::OkStatus();
     }

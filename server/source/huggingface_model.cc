@@ -15,6 +15,7 @@
 #include "server/source/message.h"
 #include "server/source/safetensors_file.h"
 #include "server/source/tokenizer_json.h"
+#include "server/text/chat_template.h"
 
 namespace halftone {
 namespace {
@@ -64,6 +65,7 @@ absl::Status read_text(const std::string& directory, const HuggingFaceConfig& co
     std::vector<TokenId>& eos = source.vocabulary.eos;
     if (std::find(eos.begin(), eos.end(), id) == eos.end()) eos.push_back(id);
   }
+  mark_chat_tokens(source.chat_template, source.vocabulary);
   return check_vocabulary(source.vocabulary, source.config, path);
 }
 

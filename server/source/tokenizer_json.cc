@@ -199,6 +199,18 @@ class Reader {
     return absl::OkStatus();
   }
 
+  // The regular expression of a Split whose matches are words; of those that we know one matches everywhere, so that
+  // nothing stands between them to be removed. Empty for anything else.
+  static std::string pattern_of_words(const json& part) {
+    const json* pattern = find(part, "pattern");
+    const std::string behavior = text_of(part, "behavior");
+    const bool inverted = flag_of(part, "invert");
+    const bool words = (behavior == "Isolated" && !inverted) || (behavior == "Removed" && inverted);
+    if (text_of(part, "type") != "Split" || !words || pattern == nullptr) return {};
+    const std::string regex = text_of(*pattern, "Regex");
+    return inverted && regex == "\\p{N}" ? std::string() : regex;
+  }
+
   absl::Status read_words(const std::vector<const json*>& parts) {
     const json& last = *parts.back();
     if (text_of(last, "type") != "ByteLevel" || flag_of(last, "add_prefix_space")) {
@@ -210,13 +222,12 @@ class Reader {
       return absl::OkStatus();
     }
     const json& first = *parts.front();
-    const std::string type = text_of(first, "type");
-    const json* pattern = find(first, "pattern");
-    if (parts.size() == 2 && own_pattern && type == "Digits" && flag_of(first, "individual_digits")) {
+    const std::string type = text_of(first, "type"), pattern = pattern_of_words(first);
+    const bool digits_alone = (type == "Digits" && flag_of(first, "individual_digits")) || pattern == "\\p{N}";
+    if (parts.size() == 2 && own_pattern && digits_alone) {
       v_.pre_tokenizer = "smollm";
-    } else if (parts.size() == 2 && !own_pattern && type == "Split" && text_of(first, "behavior") == "Isolated" &&
-               !flag_of(first, "invert") && pattern != nullptr && !text_of(*pattern, "Regex").empty()) {
-      v_.pre_tokenizer = pre_tokenizer_of_pattern(text_of(*pattern, "Regex"));
+    } else if (parts.size() == 2 && !own_pattern && !pattern.empty()) {
+      v_.pre_tokenizer = pre_tokenizer_of_pattern(pattern);
     } else {
       json all = json::array();
       for (const json* part : parts) all.push_back(*part);

@@ -20,10 +20,11 @@ void AddedTokens::add(Vocabulary::AddedToken token) {
   tokens_.push_back(std::move(token));
 }
 
-const Vocabulary::AddedToken* AddedTokens::longest_at(std::string_view text, size_t at, const Zone& zone) const {
+const Vocabulary::AddedToken* AddedTokens::longest_at(std::string_view text, size_t at, const Zone& zone,
+                                                      size_t limit) const {
   const Vocabulary::AddedToken* found = nullptr;
   uint32_t node = 0;
-  for (size_t end = at; end < text.size();) {
+  for (size_t end = at; end < limit;) {
     const auto it = edges_.find(edge(node, text[end]));
     if (it == edges_.end()) break;
     node = it->second;
@@ -40,13 +41,25 @@ const Vocabulary::AddedToken* AddedTokens::longest_at(std::string_view text, siz
   return found;
 }
 
+const Vocabulary::AddedToken* AddedTokens::match_at(std::string_view text, size_t at, const std::vector<Zone>& zones,
+                                                    size_t zone) const {
+  const Vocabulary::AddedToken* token = longest_at(text, at, zones[zone], text.size());
+  if (token == nullptr || token->special) return token;
+  for (size_t next = zone + 1; next < zones.size() && zones[next - 1].end < at + token->content.size(); ++next) {
+    const size_t edge = zones[next - 1].end;
+    const Vocabulary::AddedToken* behind = longest_at(text, edge, zones[next], text.size());
+    if (behind != nullptr && behind->special) return longest_at(text, at, zones[zone], edge);
+  }
+  return token;
+}
+
 std::optional<AddedTokens::Match> AddedTokens::next(std::string_view text, const std::vector<Zone>& zones,
                                                     Cursor& cursor) const {
   if (tokens_.empty()) return std::nullopt;
   for (; cursor.at < text.size(); ++cursor.at) {
     if (!first_bytes_.test(static_cast<unsigned char>(text[cursor.at]))) continue;
     while (cursor.zone + 1 < zones.size() && cursor.at >= zones[cursor.zone].end) ++cursor.zone;
-    const Vocabulary::AddedToken* token = longest_at(text, cursor.at, zones[cursor.zone]);
+    const Vocabulary::AddedToken* token = match_at(text, cursor.at, zones, cursor.zone);
     if (token == nullptr) continue;
     Match match{cursor.at, cursor.at + token->content.size(), token->id};
     while (token->lstrip && match.begin > cursor.last_end) {

@@ -19,7 +19,8 @@ class AddedTokens {
  public:
   void add(Vocabulary::AddedToken token);  // content not empty
 
-  // A stretch of text in which special tokens may be seen, or not. They never reach over an edge.
+  // A stretch of text in which special tokens may be seen, or not. They never reach over an edge; other tokens do, but
+  // not into a special one that begins there.
   struct Zone {
     size_t end = 0;
     bool parse_special = false;
@@ -38,7 +39,10 @@ class AddedTokens {
   const std::vector<Vocabulary::AddedToken>& tokens() const { return tokens_; }
 
  private:
-  const Vocabulary::AddedToken* longest_at(std::string_view text, size_t at, const Zone& zone) const;
+  // `limit`: where the token ends at the latest.
+  const Vocabulary::AddedToken* longest_at(std::string_view text, size_t at, const Zone& zone, size_t limit) const;
+  const Vocabulary::AddedToken* match_at(std::string_view text, size_t at, const std::vector<Zone>& zones,
+                                         size_t zone) const;
   static uint64_t edge(uint32_t node, char c) { return uint64_t{node} << 8 | static_cast<unsigned char>(c); }
 
   std::vector<Vocabulary::AddedToken> tokens_;

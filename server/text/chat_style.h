@@ -55,6 +55,11 @@ absl::Status write_llama3(ChatWriting& out);
 absl::Status write_zephyr(ChatWriting& out);
 absl::Status write_turns(ChatWriting& out);  // kLlama2, kMistral
 
+// What stands at the end of each turn; empty: the checkpoint's EOS. And all that opens and closes turns and roles, BOS
+// and EOS excepted, where it is a token.
+std::string_view end_of_turn(ChatStyle::Family family);
+std::vector<std::string_view> marks_of_turns(ChatStyle::Family family);
+
 // By the shape of a template's text, in which the default system message was replaced by `\4`; null: unknown.
 const ChatStyle* find_chat_style(uint64_t shape_digest);
 

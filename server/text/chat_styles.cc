@@ -105,6 +105,29 @@ constexpr Known kKnown[] = {
 
 }  // namespace
 
+std::string_view end_of_turn(Family family) {
+  if (family == Family::kChatml) return "<|im_end|>";
+  return family == Family::kLlama3 ? "<|eot_id|>" : "";
+}
+
+std::vector<std::string_view> marks_of_turns(Family family) {
+  switch (family) {
+    case Family::kChatml:
+      return {"<|im_start|>", "<|im_end|>"};
+    case Family::kLlama2:
+      return {"[INST]", "[/INST]", "<<SYS>>", "<</SYS>>"};
+    case Family::kLlama3:
+      return {"<|begin_of_text|>", "<|end_of_text|>", "<|start_header_id|>", "<|end_header_id|>",
+              "<|eot_id|>",        "<|eom_id|>",      "<|python_tag|>"};
+    case Family::kMistral:
+      return {"[INST]",         "[/INST]",         "[AVAILABLE_TOOLS]", "[/AVAILABLE_TOOLS]",
+              "[TOOL_RESULTS]", "[/TOOL_RESULTS]", "[TOOL_CALLS]"};
+    case Family::kZephyr:
+      return {"<|system|>", "<|user|>", "<|assistant|>"};
+  }
+  return {};
+}
+
 const ChatStyle* find_chat_style(uint64_t shape_digest) {
   const auto* found =
       std::find_if(std::begin(kKnown), std::end(kKnown), [&](const Known& k) { return k.digest == shape_digest; });

@@ -25,7 +25,8 @@ class ChatTemplate {
   // FAILED_PRECONDITION, with the list of known ones, for a template that is none of them (and for an empty one).
   static absl::StatusOr<ChatTemplate> recognise(std::string_view jinja, std::string bos, std::string eos);
 
-  std::string_view name() const;  // "chatml", "llama2", "llama3", "mistral" or "zephyr"
+  std::string_view name() const;         // "chatml", "llama2", "llama3", "mistral" or "zephyr"
+  std::string_view end_of_turn() const;  // the text that ends an answer; empty where that is an EOS that there is not
 
   // INVALID_ARGUMENT: no messages, a role that the template does not know, or an order that it does not allow.
   // Segments: the template's own text is trusted, messages' content is not. Joined, they are the template's output.
@@ -38,6 +39,10 @@ class ChatTemplate {
   const ChatStyle* style_;  // a row of the written list of known templates
   std::string default_system_, bos_, eos_;
 };
+
+// Tells the vocabulary which tokens a known template steers a chat by, so that they are special ones whatever the
+// checkpoint's file says about them. Before Tokenizer::create; nothing for an unknown template.
+void mark_chat_tokens(std::string_view jinja, Vocabulary& vocabulary);
 
 // For ChatTemplate::recognise: the texts of BOS and of the checkpoint's own EOS, empty where it has none.
 std::string bos_text(const Tokenizer& tokenizer);

@@ -10,6 +10,7 @@ namespace halftone {
 namespace {
 
 constexpr char kWrite = '\1', kEnd = '\2', kStatement = '\3';
+constexpr std::string_view kMarks = "\1\2\3\4";  // with the one that chat_template.cc puts in
 
 bool is_word(char c) { return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '_'; }
 bool is_space(char c) { return absl::ascii_isspace(static_cast<unsigned char>(c)); }
@@ -170,7 +171,8 @@ size_t next_tag(std::string_view jinja, size_t at) {
 }  // namespace
 
 std::string jinja_shape(std::string_view jinja) {
-  if (!jinja.empty() && jinja.back() == '\n') jinja.remove_suffix(1);  // Jinja drops the last one
+  if (jinja.find_first_of(kMarks) != std::string_view::npos) return "";  // they would pass for a shape's own
+  if (!jinja.empty() && jinja.back() == '\n') jinja.remove_suffix(1);    // Jinja drops the last one
   std::string shape;
   Layout layout;
   for (size_t at = 0; at < jinja.size();) {

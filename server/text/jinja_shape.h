@@ -13,7 +13,7 @@
 
 namespace halftone {
 
-// Empty for a text that is no template (a tag that does not end).
+// Empty for a text that is no template (a tag that does not end, or a byte from 1 to 4 anywhere).
 std::string jinja_shape(std::string_view jinja);
 
 uint64_t shape_digest(std::string_view shape);  // FNV-1a, 64 bits

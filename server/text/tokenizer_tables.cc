@@ -10,6 +10,7 @@
 #include "server/text/byte_alphabet.h"
 #include "server/text/spelling.h"
 #include "server/text/unicode.h"
+#include "server/text/utf8_stream.h"
 
 namespace halftone {
 namespace {
@@ -19,9 +20,20 @@ using PieceType = Vocabulary::PieceType;
 constexpr size_t kMaxPieces = size_t{1} << 24;
 constexpr size_t kMaxPieceBytes = 4096;
 
-// Special tokens of these names end an answer, whatever else the checkpoint calls its end.
+// Tokens of these names end an answer, whatever else the checkpoint calls its end, and whatever it calls them.
 constexpr std::string_view kEnds[] = {"<|endoftext|>", "<|im_end|>", "<|end_of_text|>", "<|eot_id|>",
                                       "<|eom_id|>",    "<|end|>",    "<|eot|>",         "<end_of_turn>"};
+
+// One character at most, or white space: text cannot do without it, even where a checkpoint ends its answers so.
+bool is_plain(std::string_view text) {
+  if (text.size() <= character_at(text, 0).bytes) return true;
+  for (size_t at = 0; at < text.size();) {
+    const Character c = character_at(text, at);
+    if (c.kind != CharClass::kSpace) return false;
+    at += c.bytes;
+  }
+  return true;
+}
 
 }  // namespace
 
@@ -72,14 +84,54 @@ absl::Status Tokenizer::Tables::check_ids() const {
   return absl::OkStatus();
 }
 
-void Tokenizer::Tables::fill_added() {
-  for (auto& token : vocabulary.added) {
-    // What begins and ends a text is never read out of a text that is not trusted, whatever the file calls it.
-    const auto& eos_ids = vocabulary.eos;
-    const bool is_end = std::find(eos_ids.begin(), eos_ids.end(), token.id) != eos_ids.end();
-    if (is_end || vocabulary.bos == token.id) token.special = true;
-    added.add(token);
+// What begins and ends a text and what steers a chat is never shown, and never read out of a text that is not trusted,
+// whatever the file calls it: such tokens become special ones. Returns those whose name says that they end an answer.
+std::vector<TokenId> Tokenizer::Tables::take_control() {
+  const size_t count = vocabulary.pieces.size();
+  absl::flat_hash_map<std::string_view, size_t> names;  // the first ones end an answer
+  for (const std::string_view name : kEnds) names.try_emplace(name, names.size());
+  for (const std::string& name : vocabulary.chat_ends) names.try_emplace(name, names.size());
+  const size_t ends = names.size();
+  for (const std::string& name : vocabulary.chat_marks) names.try_emplace(name, names.size());
+
+  std::vector<bool> control(count, false);
+  std::vector<std::pair<size_t, TokenId>> found;
+  for (size_t id = 0; id < count; ++id) {
+    const auto it = names.find(vocabulary.pieces[id]);
+    if (it == names.end()) continue;
+    control[id] = true;
+    if (it->second < ends) found.emplace_back(it->second, static_cast<TokenId>(id));
   }
+  if (vocabulary.bos) control[*vocabulary.bos] = true;
+  for (const TokenId id : vocabulary.eos) control[id] = true;
+
+  if (vocabulary.types.empty()) vocabulary.types.assign(count, PieceType::kNormal);
+  std::vector<bool> listed(count, false);
+  for (auto& token : vocabulary.added) {
+    listed[token.id] = true;
+    if (control[token.id]) token.special = true;
+  }
+  for (size_t id = 0; id < count; ++id) {
+    if (!control[id]) continue;
+    std::string text = text_of(static_cast<TokenId>(id));
+    if (!listed[id] && (type(id) == PieceType::kByte || is_plain(text))) continue;
+    if (type(id) != PieceType::kUnknown) vocabulary.types[id] = PieceType::kControl;
+    if (!listed[id]) vocabulary.added.push_back({std::move(text), static_cast<TokenId>(id), true});
+  }
+  std::sort(found.begin(), found.end());
+  std::vector<TokenId> ids;
+  for (const auto& [name, id] : found) ids.push_back(id);
+  return ids;
+}
+
+std::string Tokenizer::Tables::text_of(TokenId id) const {
+  const std::string& piece = vocabulary.pieces[id];
+  if (sentence_piece()) return marks_to_spaces(piece);
+  return bytes_from_alphabet(piece).value_or(piece);
+}
+
+void Tokenizer::Tables::fill_added() {
+  for (const auto& token : vocabulary.added) added.add(token);
   for (const auto& token : added.tokens()) added_by_content.try_emplace(token.content, token.id);
 }
 
@@ -172,15 +224,12 @@ absl::Status Tokenizer::Tables::fill_merges_from_scores() {
   return absl::OkStatus();
 }
 
-void Tokenizer::Tables::fill_eos() {
+void Tokenizer::Tables::fill_eos(const std::vector<TokenId>& ends) {
   const auto add = [&](TokenId id) {
     if (eos_set.insert(id).second) eos.push_back(id);
   };
   for (const TokenId id : vocabulary.eos) add(id);
-  for (const std::string_view name : kEnds) {
-    const auto it = added_by_content.find(name);
-    if (it != added_by_content.end() && special[it->second]) add(it->second);
-  }
+  for (const TokenId id : ends) add(id);
 }
 
 void Tokenizer::Tables::fill_most_bytes() {
@@ -195,6 +244,20 @@ void Tokenizer::Tables::fill_most_bytes() {
   most_bytes_per_token = vocabulary.nfc_normalize ? kMostByComposing * most : most;
 }
 
+void Tokenizer::Tables::fill_longest() {
+  constexpr size_t kKept = 64;
+  for (const std::string& piece : bytes) {
+    longest.push_back(piece.size());
+    // A byte that is no character alone may be shown as U+FFFD, which has three.
+    if (piece.size() * 3 > most_text_bytes) {
+      most_text_bytes = std::max(most_text_bytes, utf8_with_replacement(piece).size());
+    }
+  }
+  const size_t kept = std::min(kKept, longest.size());
+  std::partial_sort(longest.begin(), longest.begin() + static_cast<ptrdiff_t>(kept), longest.end(), std::greater<>());
+  longest.resize(kept);
+}
+
 absl::Status Tokenizer::Tables::fill(Vocabulary from) {
   vocabulary = std::move(from);
   if (auto status = check_pieces(); !status.ok()) return status;
@@ -206,14 +269,16 @@ absl::Status Tokenizer::Tables::fill(Vocabulary from) {
                                                         " is unknown; known ones: ", known_pre_tokenizers()));
     }
   }
+  const std::vector<TokenId> ends = take_control();
   fill_added();
   fill_special();
   fill_words();
   if (!words.contains(kSpaceMark)) merges_reach_over_marks = true;  // a row of unknown characters may
   const bool by_score = sentence_piece() && vocabulary.merges.empty() && !vocabulary.scores.empty();
   if (auto status = by_score ? fill_merges_from_scores() : fill_merges(); !status.ok()) return status;
-  fill_eos();
+  fill_eos(ends);
   fill_most_bytes();
+  fill_longest();
   vocabulary.merges = {};
   vocabulary.scores = {};
   return absl::OkStatus();

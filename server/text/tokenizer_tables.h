@@ -33,6 +33,8 @@ struct Tokenizer::Tables {
   std::vector<TokenId> eos;
   absl::flat_hash_set<TokenId> eos_set;
   std::optional<size_t> most_bytes_per_token;
+  std::vector<size_t> longest;  // sizes of the longest pieces, the longest first; at least one
+  size_t most_text_bytes = 0;
 
   static constexpr TokenId kNoToken = -1;
 
@@ -48,14 +50,17 @@ struct Tokenizer::Tables {
   }
   absl::Status check_pieces() const;
   absl::Status check_ids() const;
+  std::string text_of(TokenId id) const;  // as it stands in a text
+  std::vector<TokenId> take_control();
   void fill_added();
   void fill_special();
   void fill_words();
   void add_merge(TokenId left, TokenId right, Merge merge);
   absl::Status fill_merges();
   absl::Status fill_merges_from_scores();
-  void fill_eos();
+  void fill_eos(const std::vector<TokenId>& ends);
   void fill_most_bytes();
+  void fill_longest();
 };
 
 }  // namespace halftone

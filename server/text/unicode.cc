@@ -37,6 +37,28 @@ CharClass class_of_ascii(unsigned char c) {
   return c == ' ' || (c >= 9 && c <= 13) ? CharClass::kSpace : CharClass::kOther;
 }
 
+constexpr int kCapitalSide = 1, kSmallSide = 2;
+
+int sides_of(const Character& c) {
+  if (c.bytes == 0 || c.code == kBroken) return 0;
+  if (c.code < 0x80) return c.kind != CharClass::kLetter ? 0 : c.code >= 'a' ? kSmallSide : kCapitalSide;
+  switch (utf8proc_category(static_cast<utf8proc_int32_t>(c.code))) {
+    case UTF8PROC_CATEGORY_LU:
+    case UTF8PROC_CATEGORY_LT:
+      return kCapitalSide;
+    case UTF8PROC_CATEGORY_LL:
+      return kSmallSide;
+    case UTF8PROC_CATEGORY_LM:
+    case UTF8PROC_CATEGORY_LO:
+    case UTF8PROC_CATEGORY_MN:
+    case UTF8PROC_CATEGORY_MC:
+    case UTF8PROC_CATEGORY_ME:
+      return kCapitalSide | kSmallSide;
+    default:
+      return 0;
+  }
+}
+
 // One stretch without broken bytes.
 void compose_valid(std::string_view text, std::string& out) {
   std::vector<utf8proc_int32_t> codes;
@@ -91,6 +113,9 @@ Character character_before(std::string_view text, size_t end) {
   }
   return character_at(text.substr(0, end), end - 1);
 }
+
+bool is_capital_side(const Character& c) { return (sides_of(c) & kCapitalSide) != 0; }
+bool is_small_side(const Character& c) { return (sides_of(c) & kSmallSide) != 0; }
 
 bool is_word_character(const Character& c) {
   if (c.bytes == 0 || c.code == kBroken) return false;

@@ -23,6 +23,11 @@ Character character_at(std::string_view text, size_t begin);
 // The character that ends right before `end`, by the same rules.
 Character character_before(std::string_view text, size_t end);
 
+// Where a character may stand in a word that goes from capitals to small letters: letters that have no case and marks
+// may stand on both sides.
+bool is_capital_side(const Character& c);  // [\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]
+bool is_small_side(const Character& c);    // [\p{Ll}\p{Lm}\p{Lo}\p{M}]
+
 bool is_word_character(const Character& c);  // as \w: letters, marks, digits, connectors
 
 // Unicode NFC; broken bytes stay as they are. n log n, whatever marks are heaped up.

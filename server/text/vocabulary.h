@@ -28,7 +28,7 @@ struct Vocabulary {
   };
 
   Kind kind = Kind::kByteLevelBpe;
-  // How text is cut before merging: "gpt2", "smollm", "llama3" or "qwen2" (Tokenizer lists the ones that it knows).
+  // How text is cut before merging: "gpt2", "smollm", "llama3", "qwen2" or "tekken" (pre_tokenizer.h).
   // Of a pattern that no reader recognises, the pattern itself: it ends up in the error message.
   std::string pre_tokenizer;
   std::vector<std::string> pieces;  // by id; in the file's spelling (byte-level alphabet, or U+2581 for a space)
@@ -41,8 +41,12 @@ struct Vocabulary {
   bool add_space_prefix = false;
   bool space_prefix_first_only = false;  // newer files: only before the very first text
   bool space_prefix_if_missing = false;  // newer files: not where a space stands there already
-  bool ignore_merges = false;            // Llama 3: a word that is itself a piece is taken whole
+  bool ignore_merges = false;            // Llama 3, tekken: a word that is itself a piece is taken whole
   bool nfc_normalize = false;            // Qwen 2: text is brought to Unicode NFC first
+
+  // Texts whose tokens steer a chat by its template; the second ones end an answer, too. Such a token is special
+  // whatever the file says about it, and so are BOS and EOS. mark_chat_tokens (chat_template.h) fills them.
+  std::vector<std::string> chat_marks, chat_ends;
 
   std::optional<TokenId> bos, unknown, pad;
   std::vector<TokenId> eos;  // every id that ends an answer

@@ -126,7 +126,7 @@ TEST(Client, AnyNumberOfSecondsIsADeadline) {
     EXPECT_TRUE(generate(client, {.deadline_seconds = seconds}).status.ok()) << seconds;
   }
   for (double seconds : {std::nan(""), -1.0, -infinity}) {
-    EXPECT_TRUE(absl::IsDeadlineExceeded(generate(client, {.deadline_seconds = seconds}).status)) << seconds;
+    EXPECT_LT(generate(client, {.deadline_seconds = seconds}).seconds, 5) << seconds;  // at once, whoever is first
   }
 }
 

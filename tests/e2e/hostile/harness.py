@@ -146,10 +146,10 @@ class Rig:
             raise Skipped("needs the default model (tools/fetch_model)")
         return self.default_model
 
-    def serve(self, *flags, model=None, context=512, files=0, peak=512 * MIB, health_may_fail=False):
+    def serve(self, *flags, model=None, context=512, kv="64MiB", files=0, peak=512 * MIB, health_may_fail=False):
         """health_may_fail: new connections may be refused while the attack lasts, but not after it."""
         self.peak_limit, self.health_may_fail = peak, health_may_fail
-        usual = () if model else ("--kv-bytes", "64MiB")
+        usual = () if model else ("--kv-bytes", kv)
         self.server = Server(self.binaries, self.folder, model or self.tiny(context), (*usual, *flags), files)
         self.server.wait_ready()
         self.check_call()
@@ -159,7 +159,7 @@ class Rig:
             [sys.executable, "-B", str(HERE / "watch.py"), *map(str, (self.server.child.pid, self.server.port,
                                                                       self.server.metrics_port))],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        os.nice(5)  # the watcher and the server go before the attackers
+        os.nice(5 - os.nice(0) if os.nice(0) < 5 else 0)  # the watcher and the server go before the attackers
         return self.server
 
     def connect(self, **options):

@@ -201,5 +201,21 @@ TEST(Validate, SpecialTokensOfAChatMessageAreText) {
   EXPECT_THAT(text->prompt, testing::Contains(kFakeEos));
 }
 
+// The vocabulary has no token <|im_end|>: the text of it would be shown, and the model would go on.
+TEST(Requests, AChatStopsAtTheTextOfItsTemplatesEndOfTurnWhereThatIsNoToken) {
+  const Rules fixture;
+  ASSERT_FALSE(fixture.tokenizer->find("<|im_end|>").has_value());
+  const auto stops_of = [&](const std::string& text) {
+    const auto made = make(text, v1::GenerateRequest(), fixture.rules);
+    EXPECT_TRUE(made.ok()) << made.status();
+    return made.ok() ? made->stop : std::vector<std::string>();
+  };
+  const std::string chat = "chat { messages { role: 'user' content: 'the one' } } ";
+  EXPECT_THAT(stops_of(chat), testing::ElementsAre("<|im_end|>"));
+  EXPECT_THAT(stops_of(chat + "stopping { stop: ['x', '<|im_end|>'] }"), testing::ElementsAre("x", "<|im_end|>"));
+  EXPECT_THAT(stops_of(chat + "stopping { ignore_eos: true }"), testing::IsEmpty());
+  EXPECT_THAT(stops_of("text: 'the one'"), testing::IsEmpty());
+}
+
 }  // namespace
 }  // namespace halftone

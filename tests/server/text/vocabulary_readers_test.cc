@@ -18,6 +18,10 @@ using testing::Pair;
 using PieceType = Vocabulary::PieceType;
 
 const char kMark[] = "\xe2\x96\x81";
+const char kTekken[] =
+    R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?)"
+    R"([\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+)"
+    R"(|\s+(?!\S)|\s+)";
 
 json byte_level_json() {
   return json::parse(R"({
@@ -87,6 +91,17 @@ TEST(TokenizerJson, KnowsEveryWayToCutText) {
        {{{"type", "Split"}, {"pattern", {{"Regex", llama3}}}, {"behavior", "Isolated"}, {"invert", false}},
         {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", false}}}}};
   EXPECT_EQ(read(j).pre_tokenizer, "llama3");
+  json& split = j["pre_tokenizer"]["pretokenizers"][0];
+  split["behavior"] = "Removed";  // of what stands between the matches
+  EXPECT_NE(read(j).pre_tokenizer, "llama3");
+  split["invert"] = true;
+  EXPECT_EQ(read(j).pre_tokenizer, "llama3");
+  split = {{"type", "Split"}, {"pattern", {{"Regex", kTekken}}}, {"behavior", "Isolated"}, {"invert", false}};
+  EXPECT_EQ(read(j).pre_tokenizer, "tekken");
+  json digits = j;
+  digits["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"] = "\\p{N}";
+  digits["pre_tokenizer"]["pretokenizers"][1]["use_regex"] = true;
+  EXPECT_EQ(read(digits).pre_tokenizer, "smollm");
   j["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"] = "\\w+";
   EXPECT_EQ(Tokenizer::create(read(j)).status().code(), absl::StatusCode::kFailedPrecondition);
   j["normalizer"] = {{"type", "NFC"}};
@@ -201,6 +216,17 @@ TEST(GgufVocabulary, ReadsAByteLevelVocabulary) {
   EXPECT_FALSE(v.pad || v.bos || v.add_bos);
   EXPECT_EQ(files->chat_template, "{{ x }}");
   EXPECT_THAT(tokenizer_of(v)->encode("ab<|end|>", {.parse_special = true}), ElementsAre(3, 0));
+}
+
+TEST(GgufVocabulary, TheNameOfTheCutSaysWhetherWordsAreTakenWhole) {
+  GgufMetadata m = byte_level_gguf();
+  for (const auto& [name, whole] : {std::pair{"tekken", true}, {"llama-bpe", true}, {"smaug-bpe", false}}) {
+    m.set("tokenizer.ggml.pre", std::string(name));
+    const auto files = read_gguf_vocabulary(m);
+    ASSERT_TRUE(files.ok()) << name << files.status();
+    EXPECT_EQ(files->vocabulary.ignore_merges, whole) << name;
+    EXPECT_EQ(files->vocabulary.add_bos, whole) << name;
+  }
 }
 
 TEST(GgufVocabulary, ReadsASentencePieceVocabulary) {

@@ -24,8 +24,8 @@ std::vector<std::string> words(const char* name, std::string_view text) {
 }
 
 TEST(PreTokenizers, OnlyTheListedOnesAreKnown) {
-  EXPECT_EQ(known_pre_tokenizers(), "gpt2, smollm, llama3, qwen2");
-  for (const char* name : {"gpt2", "smollm", "llama3", "qwen2"}) EXPECT_NE(find_pre_tokenizer(name), nullptr);
+  EXPECT_EQ(known_pre_tokenizers(), "gpt2, smollm, llama3, qwen2, tekken");
+  for (const char* name : {"gpt2", "smollm", "llama3", "qwen2", "tekken"}) EXPECT_NE(find_pre_tokenizer(name), nullptr);
   for (const char* name : {"", "GPT2", "falcon"}) EXPECT_EQ(find_pre_tokenizer(name), nullptr);
 }
 
@@ -37,7 +37,16 @@ TEST(PreTokenizers, AreFoundByPatternAndByGgufName) {
   EXPECT_EQ(pre_tokenizer_of_gguf("gpt-2"), "gpt2");
   EXPECT_EQ(pre_tokenizer_of_gguf("smollm"), "smollm");
   EXPECT_EQ(pre_tokenizer_of_gguf("qwen2"), "qwen2");
-  EXPECT_EQ(pre_tokenizer_of_gguf("command-r"), "command-r");
+  EXPECT_EQ(pre_tokenizer_of_gguf("deepseek-llm"), "deepseek-llm");
+}
+
+TEST(PreTokenizers, OtherGgufNamesOfTheSamePatternAreKnown) {
+  const std::pair<const char*, const char*> names[] = {
+      {"starcoder", "smollm"}, {"refact", "smollm"},  {"command-r", "smollm"}, {"olmo", "gpt2"},
+      {"smaug-bpe", "llama3"}, {"falcon3", "llama3"}, {"tekken", "tekken"},    {"deepseek-r1-qwen", "qwen2"}};
+  for (const auto& [gguf, ours] : names) EXPECT_EQ(pre_tokenizer_of_gguf(gguf), ours);
+  EXPECT_TRUE(gguf_name_takes_words_whole("tekken") && gguf_name_takes_words_whole("falcon3"));
+  EXPECT_FALSE(gguf_name_takes_words_whole("smaug-bpe") || gguf_name_takes_words_whole("qwen2"));
 }
 
 TEST(PreTokenizers, Gpt2KeepsOneSpaceBeforeAWord) {
@@ -73,8 +82,27 @@ TEST(PreTokenizers, Llama3PutsAnyOtherCharacterBeforeAWord) {
   EXPECT_THAT(words("llama3", "it'\xc5\xbf"), ElementsAre("it", "'\xc5\xbf"));
 }
 
+// What Python's regex module makes of the pattern that Mistral Nemo's files carry.
+TEST(PreTokenizers, TekkenCutsBeforeACapital) {
+  EXPECT_THAT(words("tekken", "HelloWorld camelCase HTTPServer"),
+              ElementsAre("Hello", "World", " camel", "Case", " HTTPServer"));
+  EXPECT_THAT(words("tekken", "don't DON'T 2024"), ElementsAre("don", "'t", " DON", "'T", " ", "2", "0", "2", "4"));
+  EXPECT_THAT(words("tekken", "a/b //\n\r/x"), ElementsAre("a", "/b", " //\n\r/", "x"));
+  EXPECT_THAT(words("tekken", "a  \n\n b \t"), ElementsAre("a", "  \n\n", " b", " \t"));
+}
+
+// Letters without case and marks stand on both sides; where no small letter follows, the last of them ends the word.
+TEST(PreTokenizers, TekkenTakesLettersWithoutCaseForBoth) {
+  EXPECT_THAT(words("tekken", "AB\u3042CD"), ElementsAre("AB\u3042", "CD"));
+  EXPECT_THAT(words("tekken", "\u3042A\u0301BC"), ElementsAre("\u3042A\u0301", "BC"));
+  EXPECT_THAT(words("tekken", "a\u3042b\u01c5c"), ElementsAre("a\u3042b", "\u01c5c"));
+  EXPECT_THAT(words("tekken", "\u0301AB"), ElementsAre("\u0301", "AB"));
+  EXPECT_THAT(words("tekken", "!\u0301AB\u02b0"), ElementsAre("!\u0301AB\u02b0"));
+  EXPECT_THAT(words("tekken", "\u3000A\nB"), ElementsAre("\u3000A", "\n", "B"));
+}
+
 TEST(PreTokenizers, BrokenBytesAreCutLikeSigns) {
-  for (const char* name : {"gpt2", "smollm", "llama3", "qwen2"}) {
+  for (const char* name : {"gpt2", "smollm", "llama3", "qwen2", "tekken"}) {
     std::string joined;
     for (const std::string& word : words(name, "a\xff\xfe b\xc3")) joined += word;
     EXPECT_EQ(joined, "a\xff\xfe b\xc3");
