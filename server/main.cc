@@ -23,6 +23,7 @@
 #include "server/memory_account.h"
 #include "server/metrics/metrics.h"
 #include "server/model/decoder.h"
+#include "server/net/descriptors.h"
 #include "server/net/socket.h"
 #include "server/quality_cards.h"
 #include "server/rpc/grpc_log.h"
@@ -194,9 +195,26 @@ std::function<void(const std::string&)> tell_of_connections() {
   };
 }
 
-RpcConfig rpc_config(const ServerConfig& config) {
-  return {config.listen,          config.port,          config.keepalive_seconds, config.reflection,
-          config.max_connections, tell_of_connections()};
+RpcConfig rpc_config(const ServerConfig& config, const ConnectionShares& connections) {
+  return {config.listen,     config.port,      config.keepalive_seconds,
+          config.reflection, connections.grpc, tell_of_connections()};
+}
+
+HttpConfig http_config(const ServerConfig& config, const ConnectionShares& connections) {
+  HttpConfig http;
+  http.address = config.listen;
+  http.port = config.metrics_port;
+  http.max_connections = connections.http;
+  return http;
+}
+
+ConnectionShares share_connections(const ServerConfig& config) {
+  const ConnectionShares shares = share_descriptors({config.max_connections, HttpConfig().max_connections});
+  if (shares.grpc < config.max_connections) {
+    spdlog::warn("--max-connections {}: there are descriptors for {} (ulimit -n); each takes three",
+                 config.max_connections, shares.grpc);
+  }
+  return shares;
 }
 
 // `server` is null until it serves.
@@ -248,10 +266,8 @@ int run(const ServerConfig& config, StopSignals& signals) {
   std::atomic<Health> health{Health::kLoading};
   std::atomic<const RpcServer*> serving{nullptr};
   HttpContent content{[&] { return metrics.render(); }, [&] { return health_of(health, serving.load()); }};
-  HttpConfig http_config;
-  http_config.address = config.listen;
-  http_config.port = config.metrics_port;
-  auto http = HttpServer::start(http_config, content);
+  const ConnectionShares connections = share_connections(config);
+  auto http = HttpServer::start(http_config(config, connections), content);
   if (!http.ok()) return fail("--metrics-port", http.status());
   Defaults defaults = make_defaults(checkpoint.generation, engine_config.limits);
   auto facts_of_modes = checkpoint.executor->modes();
@@ -265,7 +281,7 @@ int run(const ServerConfig& config, StopSignals& signals) {
   signals.ready();  // before anybody can know that it serves
   auto rpc = [&] {
     const AbortsSaid said;
-    return RpcServer::start(rpc_config(config), context);
+    return RpcServer::start(rpc_config(config, connections), context);
   }();
   if (!rpc.ok()) return fail("--port", rpc.status());
   serving.store(rpc->get());

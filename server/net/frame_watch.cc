@@ -9,8 +9,8 @@ namespace {
 constexpr std::string_view kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 enum Type : uint8_t { kData, kHeaderStart, kPriority, kReset, kSettings, kPushPromise, kPing, kGoAway, kWindow, kMore };
 constexpr uint8_t kEndStream = 1, kEndHeaders = 4;
-constexpr uint32_t kWork = 20;                // of a frame that makes gRPC answer or tear down, beside a plain one
-constexpr uint32_t kOpening = 2;              // of a frame that opens a stream, the same
+constexpr uint32_t kWork = 20;               // of a frame that makes gRPC answer or tear down, beside a plain one
+constexpr uint32_t kOpening = 2;             // of a frame that opens a stream, the same
 constexpr uint32_t kHeaderBytesOfCost = 64;  // decoding so many is like one more frame
 
 }  // namespace

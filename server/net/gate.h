@@ -58,8 +58,4 @@ class Gate {
   std::unique_ptr<Loop> loop_;
 };
 
-// Raises this process's limit of descriptors as far as it goes, and tells how many connections fit in it beside
-// everything else, at most `wanted`; a connection takes three.
-size_t make_room_for_connections(size_t wanted);
-
 }  // namespace halftone

@@ -101,7 +101,7 @@ absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::start(const RpcConfig& con
   if (!parts->server) return absl::InternalError("gRPC cannot start a server");
   for (const std::string& name : names) parts->server->GetHealthCheckService()->SetServingStatus(name, true);
   GateConfig gate_config;
-  gate_config.connections = make_room_for_connections(config.max_connections);
+  gate_config.connections = config.max_connections;
   auto adopt = [server = parts->server.get()](int fd) { grpc::AddInsecureChannelFromFd(server, fd); };
   auto gate = Gate::start(*std::move(listeners), gate_config, adopt, config.tell);
   if (!gate.ok()) return gate.status();

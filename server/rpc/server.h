@@ -20,7 +20,7 @@ struct RpcConfig {
   int port = 50051;               // 0: any free one
   double keepalive_seconds = 30;  // a client that does not answer a ping for as long again is gone
   bool reflection = true;
-  size_t max_connections = 1024;  // fewer where there are not enough descriptors
+  size_t max_connections = 1024;  // each takes three descriptors
   // Of connections that had to end; called by one thread at a time, and often where somebody attacks.
   std::function<void(const std::string&)> tell = [](const std::string&) {};
 };

@@ -2,7 +2,9 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
+#include "server/net/descriptors.h"
 #include "tests/server/http/raw_client.h"
 
 namespace halftone {
@@ -38,6 +40,20 @@ TEST(Listening, EndpointsOfIpv6HaveBrackets) {
   EXPECT_EQ(endpoint_text("::1", 80), "[::1]:80");
   EXPECT_EQ(endpoint_text("[::1]", 80), "[::1]:80");
   EXPECT_EQ(endpoint_text("localhost", 80), "localhost:80");
+}
+
+TEST(Descriptors, EachPortHasItsShare) {
+  rlimit limit = {};
+  getrlimit(RLIMIT_NOFILE, &limit);
+  const ConnectionShares small = share_descriptors({10, 10});
+  EXPECT_EQ(small.grpc, 10u);
+  EXPECT_EQ(small.http, 10u);
+  const ConnectionShares all = share_descriptors({size_t{1} << 40, size_t{1} << 40});
+  EXPECT_GT(all.grpc, 10u);
+  EXPECT_LT(3 * all.grpc + all.http, limit.rlim_max);
+  rlimit now = {};
+  getrlimit(RLIMIT_NOFILE, &now);
+  EXPECT_EQ(now.rlim_cur, limit.rlim_max);
 }
 
 }  // namespace
