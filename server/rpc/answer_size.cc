@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "server/engine/output_stream.h"
 #include "server/rpc/field_checks.h"
 #include "server/rpc/status_details.h"
 
@@ -21,6 +22,11 @@ uint64_t prompt_records(const Request& request, size_t first, uint32_t top, cons
   uint64_t bytes = 0;
   for (size_t i = first; i < request.prompt.size(); ++i) bytes += tokenizer.piece(request.prompt[i]).size();
   return bytes + (request.prompt.size() - std::min(first, request.prompt.size())) * record_bytes(top, tokenizer);
+}
+
+// Of Generate, where they are asked for.
+uint64_t prompt_answer(const Request& request, const RequestRules& rules) {
+  return request.prompt_logprobs > 0 ? prompt_records(request, 0, request.prompt_logprobs, rules.tokenizer) : 0;
 }
 
 uint64_t most_new_tokens(const Request& request, const RequestRules& rules) {
@@ -48,7 +54,7 @@ Advice advice(const Request& request, const RequestRules& rules) {
                                   " tokens fit: ask for a smaller top_n, or score in parts, each with the text before "
                                   "it and first_scored")};
   }
-  const uint64_t prompt = most_prompt_answer_bytes(request, rules);
+  const uint64_t prompt = prompt_answer(request, rules);
   const uint64_t left = limit - std::min(limit, prompt);
   return {request.prompt_logprobs > 0 ? "output.prompt_logprobs" : "stopping.max_new_tokens",
           absl::StrCat(request.prompt.size(), " prompt tokens with prompt_logprobs = ", request.prompt_logprobs,
@@ -59,15 +65,16 @@ Advice advice(const Request& request, const RequestRules& rules) {
 
 }  // namespace
 
-uint64_t most_prompt_answer_bytes(const Request& request, const RequestRules& rules) {
-  return request.prompt_logprobs > 0 ? prompt_records(request, 0, request.prompt_logprobs, rules.tokenizer) : 0;
+uint64_t prompt_record_bytes(const Request& request) {
+  if (request.prompt_logprobs == 0) return 0;
+  return request.prompt.size() * (sizeof(TokenRecord) + request.prompt_logprobs * sizeof(Candidate));
 }
 
 uint64_t most_answer_bytes(const Request& request, const RequestRules& rules) {
   if (request.kind == Request::Kind::kScore) {
     return kOnceBytes + prompt_records(request, request.first_scored, request.score_top, rules.tokenizer);
   }
-  return kOnceBytes + most_prompt_answer_bytes(request, rules) +
+  return kOnceBytes + prompt_answer(request, rules) +
          most_new_tokens(request, rules) * bytes_per_new_token(request, rules);
 }
 

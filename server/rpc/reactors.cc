@@ -157,8 +157,7 @@ absl::StatusOr<Accepted> submit(grpc::ByteBuffer* message, const ServiceContext&
     if (whole) {
       if (absl::Status status = check_answer_fits(*request, context.rules); !status.ok()) return status;
     }
-    const uint64_t bytes =
-        whole ? most_answer_bytes(*request, context.rules) : most_prompt_answer_bytes(*request, context.rules);
+    const uint64_t bytes = whole ? most_answer_bytes(*request, context.rules) : prompt_record_bytes(*request);
     if (absl::Status status = place.hand_on(bytes); !status.ok()) return status;
     return request;
   };

@@ -79,7 +79,9 @@ TEST(Metrics, EverySeriesNamesItsModel) {
 }
 
 TEST(Metrics, EverySeriesNamesItsModeExceptThoseOfTheWholeServer) {
-  const std::set<std::string> of_server = {"llm_kv_pages", "llm_estimated_queue_seconds", "llm_build_info"};
+  const std::set<std::string> of_server = {"llm_kv_pages",   "llm_estimated_queue_seconds",
+                                           "llm_build_info", "llm_text_calls",
+                                           "llm_text_bytes", "llm_text_seconds_total"};
   const MetricsPage page = read_metrics_page(sample_metrics().render());
   for (const auto& [name, family] : page.families) {
     if (name.rfind("llm_memory_", 0) == 0) continue;  // by owner: what two modes share is of neither

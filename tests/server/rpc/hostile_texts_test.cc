@@ -28,6 +28,16 @@ double refused(LiveServer& server, const std::string& reason) {
   return page.value("llm_rejected_total", {{"mode", "none"}, {"reason", reason}});
 }
 
+// True within a time that a busy machine keeps to as well.
+template <class Condition>
+bool eventually(const Condition& condition) {
+  for (const auto until = Clock::now() + std::chrono::seconds(30); Clock::now() < until;) {
+    if (condition()) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  return condition();
+}
+
 // A call whose answer is not taken until read().
 class UnreadCall {
  public:
@@ -96,7 +106,7 @@ TEST(HostileTexts, HealthAnswersWhileTheyAreWorkedOn) {
     const auto began = Clock::now();
     EXPECT_EQ(*server.client().health(""), "SERVING");
     EXPECT_TRUE(server.client().generate(text_request("the", 2)).ok()) << "small texts pass large ones";
-    EXPECT_LT(Clock::now() - began, std::chrono::seconds(5));
+    EXPECT_LT(Clock::now() - began, std::chrono::seconds(20));
   }
   done = true;
   for (std::thread& client : clients) client.join();
@@ -108,7 +118,7 @@ TEST(HostileTexts, LongerThanAnyPromptIsRefusedByItsBytes) {
   const absl::Status status = server.client().generate(text_request(std::string(kMost - 100, 'a'))).status();
   EXPECT_TRUE(absl::IsInvalidArgument(status)) << status;
   EXPECT_THAT(std::string(status.message()), HasSubstr("the context is 256"));
-  EXPECT_LT(Clock::now() - began, std::chrono::seconds(5));
+  EXPECT_LT(Clock::now() - began, std::chrono::seconds(20));
   EXPECT_GE(refused(server, "invalid"), 1);
 }
 
@@ -149,7 +159,7 @@ TEST(HostileTexts, AnswersAreChargedUntilTheyAreRead) {
     calls.push_back(std::make_unique<UnreadCall>(server, "Detokenize", request.SerializeAsString()));
   }
   const auto charged = [&] { return server.client().info()->load().text_bytes(); };
-  EXPECT_TRUE(server.eventually([&] {
+  EXPECT_TRUE(eventually([&] {
     const v1::Load load = server.client().info()->load();
     return load.text_calls() == 8 && load.text_bytes() >= 8'000'000 && load.text_bytes() < 9'000'000;
   })) << charged();
@@ -157,7 +167,7 @@ TEST(HostileTexts, AnswersAreChargedUntilTheyAreRead) {
     EXPECT_TRUE(call->read().ok());
     EXPECT_GT(call->bytes(), 999'999u);
   }
-  EXPECT_TRUE(server.eventually([&] { return charged() == 0; })) << charged();
+  EXPECT_TRUE(eventually([&] { return charged() == 0; })) << charged();
 }
 
 TEST(HostileTexts, CancelledOnesAreNotWorkedOn) {
@@ -168,8 +178,8 @@ TEST(HostileTexts, CancelledOnesAreNotWorkedOn) {
   for (int i = 0; i < 30; ++i) {
     EXPECT_FALSE(server.client().tokenize(request, {.deadline_seconds = 0.02}).ok());
   }
-  EXPECT_TRUE(server.eventually([&] { return server.client().info()->load().text_calls() == 0; }));
-  EXPECT_LT(Clock::now() - began, std::chrono::seconds(20));
+  EXPECT_TRUE(eventually([&] { return server.client().info()->load().text_calls() == 0; }));
+  EXPECT_LT(Clock::now() - began, std::chrono::seconds(40));
 }
 
 TEST(Malformed, MessagesAreInvalidAndCounted) {
