@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -61,9 +62,10 @@ absl::Status read_text(const std::string& directory, const HuggingFaceConfig& co
   source.vocabulary = std::move(files->vocabulary);
   source.chat_template = chat->empty() ? std::move(files->chat_template) : *std::move(chat);
   if (!source.vocabulary.bos) source.vocabulary.bos = config.bos;
+  std::vector<TokenId>& eos = source.vocabulary.eos;
+  std::set<TokenId> seen(eos.begin(), eos.end());
   for (TokenId id : config.eos) {
-    std::vector<TokenId>& eos = source.vocabulary.eos;
-    if (std::find(eos.begin(), eos.end(), id) == eos.end()) eos.push_back(id);
+    if (seen.insert(id).second) eos.push_back(id);
   }
   mark_chat_tokens(source.chat_template, source.vocabulary);
   return check_vocabulary(source.vocabulary, source.config, path);
