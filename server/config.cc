@@ -23,6 +23,11 @@ void add_flags(CLI::App& app, ServerConfig& c) {
   app.add_option("--metrics-port", c.metrics_port, "HTTP port of /metrics and /healthz; 0: any free one")
       ->capture_default_str()
       ->check(CLI::Range(0, 65535));
+  app.add_option("--max-connections", c.max_connections,
+                 "gRPC connections open at once, fewer where there are not enough descriptors; then an idle one makes "
+                 "room, or the newcomer is refused")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1 << 20));
   app.add_option("--device", c.device, "What computes: cpu or cuda:N")->capture_default_str();
   app.add_option("--threads", c.threads, "Compute threads; 0: one for each processor that the process may use")
       ->capture_default_str()

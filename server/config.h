@@ -14,11 +14,12 @@ struct ServerConfig {
   std::string listen = "127.0.0.1";
   int port = 50051;
   int metrics_port = 9464;
-  std::string device = "cpu";  // or "cuda:N"
-  int threads = 0;             // 0: one for each processor that the process may use
-  int64_t max_context = 0;     // 0: the model's own
-  uint64_t kv_bytes = 0;       // 0: a quarter of what is free, at most 2 GiB
-  std::string pack_cache;      // a directory; "": weights are packed at each start
+  uint32_t max_connections = 1024;  // of gRPC; fewer where there are not enough descriptors
+  std::string device = "cpu";       // or "cuda:N"
+  int threads = 0;                  // 0: one for each processor that the process may use
+  int64_t max_context = 0;          // 0: the model's own
+  uint64_t kv_bytes = 0;            // 0: a quarter of what is free, at most 2 GiB
+  std::string pack_cache;           // a directory; "": weights are packed at each start
   uint32_t queue_requests = 1024;
   uint64_t queue_tokens = 1 << 20;
   double stall_seconds = 60;

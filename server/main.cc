@@ -1,18 +1,14 @@
 // Builds every object of the server and joins them; the only file that knows all.
 #include <spdlog/spdlog.h>
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <csignal>
-#include <cstdlib>
 #include <cstring>
 #include <exception>
 #include <functional>
 #include <new>
-#include <string_view>
 #include <system_error>
 
 #include "kernels/devices/devices.h"
@@ -21,11 +17,17 @@
 #include "server/engine/engine.h"
 #include "server/executor/local_executor.h"
 #include "server/http/http_server.h"
+#include "server/last_words.h"
+#include "server/line_limit.h"
+#include "server/log.h"
 #include "server/memory_account.h"
 #include "server/metrics/metrics.h"
+#include "server/model/decoder.h"
 #include "server/net/socket.h"
 #include "server/quality_cards.h"
+#include "server/rpc/grpc_log.h"
 #include "server/rpc/server.h"
+#include "server/source/mapped_file.h"
 #include "server/source/model_source.h"
 #include "server/stop_signals.h"
 #include "server/text/chat_template.h"
@@ -105,6 +107,9 @@ struct Checkpoint {
 absl::StatusOr<Checkpoint> load_checkpoint(const ServerConfig& config, const std::vector<Mode>& modes, Device& device) {
   absl::StatusOr<ModelSource> source = open_model(config.model);
   if (!source.ok()) return source.status();
+  for (const std::string& line : source->warnings) spdlog::warn("--model: {}", line);
+  // First of all whether it is a model that we run: nothing else in it means anything before.
+  if (absl::Status status = describe_decoder(*source).status(); !status.ok()) return status;
   Checkpoint checkpoint;
   checkpoint.config = source->config;
   checkpoint.generation = source->generation;
@@ -179,6 +184,37 @@ void log_ready(const Checkpoint& checkpoint, const RpcServer& rpc, const HttpSer
                endpoint_text(config.listen, rpc.port()), endpoint_text(config.listen, http.port()));
 }
 
+// Says what the gate does to clients; an attack is not worth more than a few lines a second.
+std::function<void(const std::string&)> tell_of_connections() {
+  return [limit = std::make_shared<LineLimit>(5)](const std::string& line) {
+    const std::optional<uint64_t> left_out = limit->may_write(std::chrono::steady_clock::now());
+    if (!left_out) return;
+    if (*left_out > 0) spdlog::warn("{} lines about connections left out", *left_out);
+    spdlog::warn("gRPC: {}", line);
+  };
+}
+
+RpcConfig rpc_config(const ServerConfig& config) {
+  return {config.listen,          config.port,          config.keepalive_seconds, config.reflection,
+          config.max_connections, tell_of_connections()};
+}
+
+// `server` is null until it serves.
+Health health_of(Health health, const RpcServer* server) {
+  const bool silent = health == Health::kServing && server != nullptr && !server->answers();
+  return silent ? Health::kSilent : health;
+}
+
+// Lets what runs end, for so long. `signal`: 0 where the server stops for a reason of its own.
+void drain(int signal, double seconds, Engine& engine, RpcServer& rpc) {
+  const EngineLoad load = engine.load();
+  spdlog::info("{}: {} requests running and {} waiting may take {} s to end; another signal ends them at once",
+               signal == 0 ? "stopping" : strsignal(signal), load.running, load.waiting, seconds);
+  rpc.stop_serving();
+  engine.drain(saturated_sum(steady_now(), saturated_nanoseconds(seconds)));
+  rpc.shutdown(1);
+}
+
 int run(const ServerConfig& config, StopSignals& signals) {
   absl::StatusOr<std::vector<Mode>> modes = parse_modes(config.modes);
   if (!modes.ok()) return fail("--modes", modes.status());
@@ -210,7 +246,8 @@ int run(const ServerConfig& config, StopSignals& signals) {
   engine.start();
 
   std::atomic<Health> health{Health::kLoading};
-  HttpContent content{[&] { return metrics.render(); }, [&] { return health.load(); }};
+  std::atomic<const RpcServer*> serving{nullptr};
+  HttpContent content{[&] { return metrics.render(); }, [&] { return health_of(health, serving.load()); }};
   HttpConfig http_config;
   http_config.address = config.listen;
   http_config.port = config.metrics_port;
@@ -226,20 +263,19 @@ int run(const ServerConfig& config, StopSignals& signals) {
                      checkpoint.executor->vocabulary()};
   ServiceContext context{rules, make_facts(checkpoint, device, config), engine, metrics, memory, steady_now};
   signals.ready();  // before anybody can know that it serves
-  auto rpc = RpcServer::start({config.listen, config.port, config.keepalive_seconds, config.reflection}, context);
+  auto rpc = [&] {
+    const AbortsSaid said;
+    return RpcServer::start(rpc_config(config), context);
+  }();
   if (!rpc.ok()) return fail("--port", rpc.status());
+  serving.store(rpc->get());
   health.store(Health::kServing);
   log_ready(checkpoint, **rpc, **http, config);
 
   const int signal = signals.wait();
   signals.on_second([&] { engine.hasten(steady_now()); });
-  const EngineLoad load = engine.load();
-  spdlog::info("{}: {} requests running and {} waiting may take {} s to end; another signal ends them at once",
-               broken ? "stopping" : strsignal(signal), load.running, load.waiting, config.drain_seconds);
   health.store(Health::kDraining);
-  (*rpc)->stop_serving();
-  engine.drain(saturated_sum(steady_now(), saturated_nanoseconds(broken ? 0 : config.drain_seconds)));
-  (*rpc)->shutdown(1);
+  drain(signal, broken ? 0 : config.drain_seconds, engine, **rpc);
   (*http)->stop();
   signals.on_second({});
   metrics.on_scrape({});
@@ -247,24 +283,12 @@ int run(const ServerConfig& config, StopSignals& signals) {
   return broken ? 1 : 0;
 }
 
-// Where memory ends on a thread of gRPC or of the engine: one line, too.
-[[noreturn]] void say_last_words() {
-  try {
-    if (const std::exception_ptr error = std::current_exception()) std::rethrow_exception(error);
-  } catch (const std::bad_alloc&) {
-    constexpr std::string_view kLine = "halftone-server: no memory left: it ends; a smaller --kv-bytes leaves more\n";
-    if (write(STDERR_FILENO, kLine.data(), kLine.size()) >= 0) _exit(1);
-    _exit(1);
-  } catch (...) {
-  }
-  std::abort();
-}
-
 // Memory or threads may end anywhere before the server serves: one line and a status, like every other mistake.
 int run_or_say_why(ServerConfig config) {
-  std::signal(SIGPIPE, SIG_IGN);  // a log that nobody reads any more is no reason to end
-  std::signal(SIGXFSZ, SIG_IGN);  // nor is a cache that may not grow
-  std::set_terminate(say_last_words);
+  std::signal(SIGXFSZ, SIG_IGN);  // a cache that may not grow is no reason to end
+  say_last_words_at_the_end();
+  const Log log;
+  take_grpc_log([](const std::string& line) { spdlog::warn("{}", line); });
   try {
     StopSignals signals;
     if (config.threads == 0) config.threads = System(config.system_root).processors().usable;
@@ -288,6 +312,6 @@ int run_or_say_why(ServerConfig config) {
 int main(int argc, char** argv) {
   halftone::ServerConfig config;
   if (std::optional<int> status = halftone::parse_command_line(argc, argv, &config)) return *status;
-  spdlog::set_pattern("%H:%M:%S %^%l%$ %v");
+  halftone::explain_shortened_files();
   return halftone::run_or_say_why(config);
 }

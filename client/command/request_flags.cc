@@ -31,7 +31,7 @@ void RequestFlags::add_common(CLI::App& app) {
   app.add_option("--temperature", temperature, "0: always the most probable token");
   app.add_option("--top-p", top_p, "Draw from the most probable tokens that together have this probability");
   app.add_option("--top-k", top_k, "Draw from so many tokens; 0: all");
-  app.add_option("--min-p", min_p, "Draw from tokens at least so probable, relative to the best");
+  app.add_option("--min-p", min_p, "Draw from tokens at least so probable, relative to the best, after temperature");
   app.add_option("--repetition-penalty", repetition_penalty, "Above 1: against tokens of prompt and answer");
   app.add_option("--presence-penalty", presence_penalty, "Against tokens that the answer already has");
   app.add_option("--frequency-penalty", frequency_penalty, "... each time that it has them");
@@ -49,7 +49,8 @@ void RequestFlags::add_rest(CLI::App& app) {
   app.add_option("--prompt-logprobs", prompt_logprobs, "The same of the prompt");
   app.add_option("--priority", priority, "Higher is sooner: a point counts as arriving 0.1 seconds earlier");
   app.add_option("--max-queue-seconds", max_queue_seconds, "Fail when the queue takes longer");
-  app.add_option("--cache-salt", cache_salt, "Share cached prompts only with requests of the same salt");
+  app.add_option("--cache-salt", cache_salt,
+                 "Share cached prompts only with requests of the same salt; the receipt then says how much was cached");
   app.add_option("--request-id", request_id, "A name for this request");
 }
 
@@ -87,9 +88,10 @@ absl::StatusOr<v1::GenerateRequest> RequestFlags::request() const {
 
 std::string receipt_line(const v1::Receipt& receipt) {
   const double seconds = receipt.queue_seconds() + receipt.prefill_seconds() + receipt.decode_seconds();
-  std::string line = absl::StrFormat("%d prompt tokens (%d cached), %d generated in %.2f s: first after %.2f s",
-                                     receipt.prompt_tokens(), receipt.cached_tokens(), receipt.generated_tokens(),
-                                     seconds, receipt.ttft_seconds());
+  std::string line = absl::StrFormat("%d prompt tokens", receipt.prompt_tokens());
+  if (receipt.cached_tokens() > 0) absl::StrAppendFormat(&line, " (%d cached)", receipt.cached_tokens());
+  absl::StrAppendFormat(&line, ", %d generated in %.2f s: first after %.2f s", receipt.generated_tokens(), seconds,
+                        receipt.ttft_seconds());
   if (receipt.tpot_seconds() > 0) absl::StrAppendFormat(&line, ", then %.1f tokens/s", 1 / receipt.tpot_seconds());
   absl::StrAppendFormat(&line, "; %.2f MiB of KV cache", static_cast<double>(receipt.peak_kv_bytes()) / (1 << 20));
   if (receipt.preemptions() > 0) absl::StrAppendFormat(&line, "; put back %d times", receipt.preemptions());

@@ -28,6 +28,10 @@ Buffer::~Buffer() {
   if (ledger_ != nullptr) ledger_->subtract(tag_, bytes_);
 }
 
+void Device::on_host(int64_t items, const std::function<void(int64_t)>& work) {
+  for (int64_t item = 0; item < items; ++item) work(item);
+}
+
 KvLayout make_kv_layout(const KvFormat& format, int64_t layers, int64_t kv_heads, int64_t head_dim,
                         int64_t page_tokens) {
   auto size = [](int64_t n) { return static_cast<size_t>(n); };

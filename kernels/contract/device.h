@@ -215,6 +215,8 @@ class Device {
   virtual void reduce_logits(std::span<LogitReduction> rows) = 0;
   // 1 + number of raw logits greater than id's.
   virtual uint32_t rank(const float* logits, int64_t vocabulary, int32_t id) = 0;
+  // work(0) to work(items - 1) on the host, in any order; at once where the device has threads of its own for it.
+  virtual void on_host(int64_t items, const std::function<void(int64_t)>& work);
   // K and V values beyond the KV format's range and clamped since the last call; waits for the device.
   virtual int64_t take_clamped() = 0;
 };

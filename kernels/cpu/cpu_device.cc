@@ -119,6 +119,9 @@ class CpuDevice final : public Device {
   uint32_t rank(const float* logits, int64_t vocabulary, int32_t id) override {
     return static_cast<uint32_t>(1 + context_.ops().count_greater(logits, vocabulary, logits[id]));
   }
+  void on_host(int64_t items, const std::function<void(int64_t)>& work) override {
+    pool_.run(items, [&](int64_t item, int) { work(item); });
+  }
   int64_t take_clamped() override { return std::exchange(clamped_, 0); }
 
  private:

@@ -46,17 +46,23 @@ float logsumexp(const CpuOps& ops, const float* row, int64_t n, float scale) {
   return static_cast<float>(static_cast<double>(maximum) + std::log(static_cast<double>(sum)));
 }
 
-void take_edits(LogitReduction& r, std::vector<LogitCandidate> raw) {
-  auto edited = [&](int32_t id) {
-    auto it =
-        std::lower_bound(r.edits.begin(), r.edits.end(), id, [](const LogitEdit& e, int32_t i) { return e.id < i; });
-    return it != r.edits.end() && it->id == id;
-  };
-  std::erase_if(raw, [&](const LogitCandidate& c) { return edited(c.id); });
-  for (const LogitEdit& e : r.edits) raw.push_back({e.id, e.apply(r.logits[e.id]), r.logits[e.id]});
-  std::sort(raw.begin(), raw.end(), better);
-  raw.resize(std::min(raw.size(), static_cast<size_t>(r.edited_best)));
-  r.edited = std::move(raw);
+// The best of the edited row; after all others those that an edit made -infinity.
+std::vector<LogitCandidate> edited_best(const CpuOps& ops, const LogitReduction& r, const std::vector<float>& row) {
+  const auto wanted = static_cast<size_t>(std::min(r.edited_best, r.vocabulary));
+  std::vector<LogitCandidate> best = Best(row.data(), static_cast<int64_t>(wanted)).of(ops, r.vocabulary);
+  for (LogitCandidate& c : best) c.raw = r.logits[c.id];
+  for (const LogitEdit& e : r.edits) {
+    if (best.size() == wanted) break;
+    if (row[static_cast<size_t>(e.id)] == -HUGE_VALF) best.push_back({e.id, -HUGE_VALF, r.logits[e.id]});
+  }
+  return best;
+}
+
+void reduce_edited(const CpuOps& ops, LogitReduction& r) {
+  std::vector<float> row(r.logits, r.logits + r.vocabulary);
+  for (const LogitEdit& e : r.edits) row[static_cast<size_t>(e.id)] = e.apply(r.logits[e.id]);
+  r.edited = edited_best(ops, r, row);
+  if (r.inverse_temperature != 0) r.edited_logsumexp = logsumexp(ops, row.data(), r.vocabulary, r.inverse_temperature);
 }
 
 void reduce(const CpuOps& ops, LogitReduction& r) {
@@ -68,20 +74,16 @@ void reduce(const CpuOps& ops, LogitReduction& r) {
     r.target_logit = r.logits[r.target];
     r.target_rank = static_cast<uint32_t>(1 + ops.count_greater(r.logits, n, r.target_logit));
   }
-  int64_t edits = static_cast<int64_t>(r.edits.size());
-  int64_t wanted = std::min(n, std::max(r.raw_best, r.edited_best > 0 ? r.edited_best + edits : 0));
+  const bool edits = !r.edits.empty() && r.edited_best > 0;
+  const int64_t wanted = std::min(n, std::max(r.raw_best, edits ? 0 : r.edited_best));
   std::vector<LogitCandidate> best = Best(r.logits, wanted).of(ops, n);
-  r.raw.assign(best.begin(), best.begin() + std::min<int64_t>(r.raw_best, static_cast<int64_t>(best.size())));
+  const auto first = [&](int64_t count) { return best.begin() + std::min(count, static_cast<int64_t>(best.size())); };
+  r.raw.assign(best.begin(), first(r.raw_best));
   if (r.edited_best == 0) return;
-  take_edits(r, std::move(best));
+  if (edits) return reduce_edited(ops, r);
+  r.edited.assign(best.begin(), first(r.edited_best));
   if (r.inverse_temperature == 0) return;
-  if (edits == 0) {
-    r.edited_logsumexp = r.inverse_temperature == 1 ? r.logsumexp : logsumexp(ops, r.logits, n, r.inverse_temperature);
-    return;
-  }
-  std::vector<float> row(r.logits, r.logits + n);
-  for (const LogitEdit& e : r.edits) row[static_cast<size_t>(e.id)] = e.apply(r.logits[e.id]);
-  r.edited_logsumexp = logsumexp(ops, row.data(), n, r.inverse_temperature);
+  r.edited_logsumexp = r.inverse_temperature == 1 ? r.logsumexp : logsumexp(ops, r.logits, n, r.inverse_temperature);
 }
 
 }  // namespace

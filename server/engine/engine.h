@@ -63,6 +63,8 @@ class Engine {
   // Brings a drain's deadline forward, or begins one, and does not wait for its end.
   void hasten(Nanoseconds deadline);
   bool draining() const;
+  bool shares_prefixes() const;  // requests may find tokens of others in the prefix cache
+  Nanoseconds stall_limit() const;
   // Set once by main: called on the engine thread when the executor failed and every stream was ended with INTERNAL.
   void on_fatal(std::function<void(absl::Status)> callback);
 

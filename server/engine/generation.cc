@@ -22,19 +22,23 @@ Generation::Generation(const Request& request, const Tokenizer& tokenizer, int64
     banned_ = request.stop_token_ids;
     if (!request.ignore_eos) banned_.insert(banned_.end(), tokenizer.eos().begin(), tokenizer.eos().end());
   }
-  if (request.sampling.penalizes() && max_generated > 0) {
-    for (int32_t id : request.prompt) count(id, true);
-  }
+  if (request.sampling.penalizes() && max_generated > 0) count_prompt();
 }
 
-void Generation::count(int32_t id, bool in_prompt) {
-  const auto [place, is_new] = count_of_.try_emplace(id, counts_.size());
-  if (is_new) counts_.push_back({id, false, 0});
-  TokenCount& count = counts_[place->second];
-  if (in_prompt) {
-    count.in_prompt = true;
+void Generation::count_prompt() {
+  std::vector<int32_t> ids = request_.prompt;
+  std::sort(ids.begin(), ids.end());
+  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+  for (int32_t id : ids) counts_.push_back({.id = id, .in_prompt = true});
+}
+
+void Generation::count_output(int32_t id) {
+  const auto place = std::lower_bound(counts_.begin(), counts_.end(), id,
+                                      [](const TokenCount& count, int32_t wanted) { return count.id < wanted; });
+  if (place != counts_.end() && place->id == id) {
+    ++place->in_output;
   } else {
-    ++count.in_output;
+    counts_.insert(place, {.id = id, .in_output = 1});
   }
 }
 
@@ -119,7 +123,7 @@ void Generation::take_token(const RowResult& row) {
   }
   delta_.tokens.push_back(std::move(drawn));
   ++generated_;
-  if (request_.sampling.penalizes()) count(row.token, false);
+  if (request_.sampling.penalizes()) count_output(row.token);
   if (ends_answer(row.token)) {
     end(FinishReason::kStop);
     if (!finish_->stop) finish_->stop_token_id = row.token;

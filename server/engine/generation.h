@@ -8,7 +8,6 @@
 #include <optional>
 #include <span>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "server/engine/output_stream.h"
@@ -54,7 +53,8 @@ class Generation {
   TokenRecord record(int32_t id) const;
   void take_prompt_row(int64_t position, const RowResult& row);
   void take_token(const RowResult& row);
-  void count(int32_t id, bool in_prompt);
+  void count_prompt();
+  void count_output(int32_t id);
   void add_text(std::string_view bytes);
   void show(std::string_view text);
   void end(FinishReason reason);
@@ -67,9 +67,8 @@ class Generation {
   int64_t generated_ = 0;
   int64_t next_scored_ = 1;  // prompt tokens before it have their record
   std::vector<TokenRecord> prompt_records_;
-  std::vector<int32_t> banned_;                   // before min_new_tokens
-  std::vector<TokenCount> counts_;                // where penalties want them
-  std::unordered_map<int32_t, size_t> count_of_;  // id -> place in counts_
+  std::vector<int32_t> banned_;     // before min_new_tokens
+  std::vector<TokenCount> counts_;  // where penalties want them; ascending by id
   Utf8Stream utf8_;
   StopStrings stops_;
   OutputDelta delta_;

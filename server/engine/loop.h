@@ -35,6 +35,7 @@ class Engine::Loop {
   std::shared_ptr<OutputStream> submit(Request request, Refusal* refusal);
   void on_fatal(std::function<void(absl::Status)> callback);
   Admission& admission() { return admission_; }
+  const EngineConfig& config() const { return config_; }
 
  private:
   // One request from the time the engine thread took it.

@@ -25,6 +25,12 @@ struct Limits {
   uint32_t max_cache_salt_bytes = 128;
   uint32_t max_queue_requests = 1024;
   uint64_t max_queue_tokens = 1 << 20;
+  uint32_t max_chat_messages = 4096;
+  uint64_t max_tokenize_bytes = 2 << 20;  // of text, or of a chat when it is rendered
+  uint32_t max_detokenize_ids = 1 << 20;
+  uint64_t max_response_bytes = 4 << 20;  // of one message: gRPC's clients take no more unless they are told to
+  uint32_t max_text_calls = 1024;         // calls whose text is in work, or whose answer is not read yet
+  uint64_t max_text_bytes = 256 << 20;    // charged to them together
 };
 
 // The server's default for every scalar that a request may leave out.

@@ -25,8 +25,8 @@ struct LogitRow {
   const SamplingParams* sampling = nullptr;  // null: nothing is drawn, `target` is only scored
   int32_t target = -1;                       // the id to score when nothing is drawn
   uint32_t top = 0;                          // so many best candidates are reported
-  std::span<const TokenCount> counts;        // for penalties; empty where there are none
-  std::span<const int32_t> banned;           // ids that may not be drawn (end tokens before min_new_tokens)
+  std::span<const TokenCount> counts;  // for penalties, each id once; best ascending by id; empty where there are none
+  std::span<const int32_t> banned;     // ids that may not be drawn (end tokens before min_new_tokens)
 };
 
 struct StepSequence {

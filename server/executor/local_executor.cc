@@ -8,6 +8,7 @@
 #include "kernels/contract/check.h"
 #include "kernels/kv/kv.h"
 #include "server/executor/sampler.h"
+#include "server/executor/whole_row.h"
 
 namespace halftone {
 namespace {
@@ -129,34 +130,68 @@ void LocalExecutor::reduce_rows(std::span<const LogitRow* const> rows, std::span
     edits[i] = make_edits(row, r.vocabulary);
     r.edits = edits[i];
     r.inverse_temperature = inverse_temperature(*row.sampling);
-    r.edited_best = row.sampling->temperature > 0 ? std::min(kSampleCandidates, r.vocabulary) : 1;
+    r.edited_best = is_greedy(*row.sampling) ? 1 : std::min(kSampleCandidates, r.vocabulary);
   }
   device_.reduce_logits(reductions);
   if (!device_status().ok()) return;
-  for (size_t i = 0; i < rows.size(); ++i) output->rows.push_back(pick(*rows[i], positions[i], reductions[i]));
+  const std::vector<LogitCandidate> drawn = draw_tokens(rows, positions, reductions);
+  if (!device_status().ok()) return;
+  for (size_t i = 0; i < rows.size(); ++i) output->rows.push_back(pick(*rows[i], reductions[i], drawn[i]));
 }
 
-// The drawn candidate; a whole row is fetched where the draw falls beyond the best ones.
-LogitCandidate LocalExecutor::chosen(const LogitRow& row, int64_t position, const LogitReduction& r) const {
-  const bool complete = static_cast<int64_t>(r.edited.size()) == r.vocabulary;
-  if (std::optional<size_t> index = choose(*row.sampling, position, r.edited, complete, r.edited_logsumexp)) {
-    return r.edited[*index];
+std::vector<LogitCandidate> LocalExecutor::draw_tokens(std::span<const LogitRow* const> rows,
+                                                       std::span<const int64_t> positions,
+                                                       std::span<const LogitReduction> reductions) {
+  std::vector<LogitCandidate> drawn(rows.size());
+  std::vector<size_t> beyond;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const LogitReduction& r = reductions[i];
+    if (rows[i]->sampling == nullptr || !r.finite) continue;
+    // Fewer than asked for: the others are -infinity.
+    const bool complete = static_cast<int64_t>(r.edited.size()) < r.edited_best || r.edited_best == r.vocabulary;
+    if (auto index = choose(*rows[i]->sampling, positions[i], r.edited, complete, r.edited_logsumexp)) {
+      drawn[i] = r.edited[*index];
+    } else {
+      beyond.push_back(i);
+    }
   }
-  LogitReduction whole = r;
-  whole.edited_best = r.vocabulary;
-  device_.reduce_logits({&whole, 1});
-  if (!device_status().ok()) return r.edited[0];
-  return whole.edited[*choose(*row.sampling, position, whole.edited, true, r.edited_logsumexp)];
+  draw_beyond(rows, positions, reductions, beyond, &drawn);
+  return drawn;
 }
 
-RowResult LocalExecutor::pick(const LogitRow& row, int64_t position, const LogitReduction& r) const {
+// Draws that fall beyond the best candidates.
+void LocalExecutor::draw_beyond(std::span<const LogitRow* const> rows, std::span<const int64_t> positions,
+                                std::span<const LogitReduction> reductions, const std::vector<size_t>& which,
+                                std::vector<LogitCandidate>* drawn) {
+  const auto draw_from = [&](size_t i, const float* logits) {
+    const LogitReduction& r = reductions[i];
+    const std::span<const float> row(logits, static_cast<size_t>(r.vocabulary));
+    (*drawn)[i] = choose_from_row(*rows[i]->sampling, positions[i], row, r.edits, r.edited[0].logit);
+  };
+  if (device_.packs_in_place()) {
+    device_.on_host(static_cast<int64_t>(which.size()), [&](int64_t item) {
+      const size_t i = which[static_cast<size_t>(item)];
+      draw_from(i, reductions[i].logits);
+    });
+    return;
+  }
+  for (size_t i : which) {
+    host_row_.resize(static_cast<size_t>(reductions[i].vocabulary));
+    device_.download(std::as_writable_bytes(std::span(host_row_)),
+                     reinterpret_cast<const std::byte*>(reductions[i].logits));
+    if (!device_status().ok()) return;
+    draw_from(i, host_row_.data());
+  }
+}
+
+RowResult LocalExecutor::pick(const LogitRow& row, const LogitReduction& r, const LogitCandidate& drawn) const {
   RowResult result;
   result.logsumexp = r.logsumexp;
   result.finite = r.finite;
   if (!r.finite) return result;
   for (const LogitCandidate& c : r.raw) result.top.push_back({c.id, c.logit - r.logsumexp});
   LogitCandidate token{.id = row.target, .raw = r.target_logit};
-  if (row.sampling != nullptr) token = chosen(row, position, r);
+  if (row.sampling != nullptr) token = drawn;
   result.token = token.id;
   if (result.token < 0) return result;
   result.logprob = token.raw - r.logsumexp;

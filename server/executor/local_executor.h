@@ -69,8 +69,13 @@ class LocalExecutor final : public Executor {
   void run_rows(const StepInput& input, const std::vector<AttentionSequence>& sequences, StepOutput* output);
   void reduce_rows(std::span<const LogitRow* const> rows, std::span<const int64_t> positions, Tensor logits,
                    StepOutput* output);
-  RowResult pick(const LogitRow& row, int64_t position, const LogitReduction& reduction) const;
-  LogitCandidate chosen(const LogitRow& row, int64_t position, const LogitReduction& reduction) const;
+  // What each row that draws has drawn; of the others nothing.
+  std::vector<LogitCandidate> draw_tokens(std::span<const LogitRow* const> rows, std::span<const int64_t> positions,
+                                          std::span<const LogitReduction> reductions);
+  void draw_beyond(std::span<const LogitRow* const> rows, std::span<const int64_t> positions,
+                   std::span<const LogitReduction> reductions, const std::vector<size_t>& which,
+                   std::vector<LogitCandidate>* drawn);
+  RowResult pick(const LogitRow& row, const LogitReduction& reduction, const LogitCandidate& drawn) const;
   absl::Status device_status() const;
   void count_work(const StepInput& input, size_t rows, StepOutput* output) const;
 
@@ -87,6 +92,7 @@ class LocalExecutor final : public Executor {
   std::vector<CostModel> costs_;
   DeviceFloor floor_;
   int64_t clamped_values_ = 0;
+  std::vector<float> host_row_;  // a row of logits fetched from a device with memory of its own
   const StepInput* submitted_ = nullptr;
 };
 

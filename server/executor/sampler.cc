@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
+#include <limits>
 
 namespace halftone {
 namespace {
@@ -28,14 +28,17 @@ class Cutter {
   Cutter(const SamplingParams& params, std::span<const LogitCandidate> candidates, bool complete, float logsumexp)
       : params_(params),
         candidates_(candidates),
-        complete_(complete),
         inverse_(static_cast<double>(inverse_temperature(params))),
-        best_(static_cast<double>(candidates[0].logit) * inverse_),
-        row_mass_(complete ? prefix(candidates.size()).mass : std::exp(static_cast<double>(logsumexp) - best_)) {}
+        best_(bounded_logit(candidates[0].logit) * inverse_),
+        complete_(complete || weight(candidates.size() - 1) == 0),
+        knows_row_mass_(complete_ || std::abs(logsumexp) <= kTrustedLogsumexp),
+        row_mass_(complete_ ? prefix(candidates.size()).mass : std::exp(static_cast<double>(logsumexp) - best_)) {}
 
-  double weight(size_t i) const { return std::exp(static_cast<double>(candidates_[i].logit) * inverse_ - best_); }
+  double weight(size_t i) const { return std::exp(bounded_logit(candidates_[i].logit) * inverse_ - best_); }
+  bool complete() const { return complete_; }
 
   std::optional<Kept> cut() const {
+    if (!knows_row_mass_) return std::nullopt;
     std::optional<Kept> kept = cut_top_k();
     if (kept && params_.top_p < 1) kept = cut_top_p(*kept);
     if (kept && params_.min_p > 0) kept = cut_min_p(*kept);
@@ -70,37 +73,65 @@ class Cutter {
     return kept;
   }
 
+  // A float beyond it is off by so much that its exponential is no mass any more.
+  static constexpr float kTrustedLogsumexp = 4096;
+
   const SamplingParams& params_;
   std::span<const LogitCandidate> candidates_;
-  bool complete_;
-  double inverse_, best_, row_mass_;
+  double inverse_, best_;
+  bool complete_, knows_row_mass_;  // complete: what is not among the candidates weighs nothing
+  double row_mass_;
 };
 
 }  // namespace
 
 std::vector<LogitEdit> make_edits(const LogitRow& row, int64_t vocabulary) {
   const SamplingParams& params = *row.sampling;
-  std::map<int32_t, LogitEdit> edited;
+  std::vector<LogitEdit> all;  // those of one id in the order in which they come
+  all.reserve((params.penalizes() ? row.counts.size() : 0) + params.logit_bias.size() + row.banned.size());
   auto inside = [&](int32_t id) { return id >= 0 && id < vocabulary; };
+  auto lower_id = [](const LogitEdit& a, const LogitEdit& b) { return a.id < b.id; };
   if (params.penalizes()) {
     for (const TokenCount& count : row.counts) {
-      if (inside(count.id)) edited[count.id] = penalty(params, count);
+      if (inside(count.id)) all.push_back(penalty(params, count));
     }
   }
+  // Of penalties there may be thousands, which come in order.
+  if (!std::is_sorted(all.begin(), all.end(), lower_id)) std::sort(all.begin(), all.end(), lower_id);
+  const auto penalties = static_cast<std::ptrdiff_t>(all.size());
   for (const auto& [id, bias] : params.logit_bias) {
-    if (inside(id)) edited.try_emplace(id, LogitEdit{.id = id}).first->second.add = bias;
+    if (inside(id)) all.push_back({.id = id, .add = bias});
   }
   for (int32_t id : row.banned) {
-    if (inside(id)) edited[id] = {.id = id, .add = -HUGE_VALF};
+    if (inside(id)) all.push_back({.id = id, .add = -HUGE_VALF});
   }
+  if (all.empty()) return all;
+  std::stable_sort(all.begin() + penalties, all.end(), lower_id);
+  std::inplace_merge(all.begin(), all.begin() + penalties, all.end(), lower_id);
   std::vector<LogitEdit> edits;
-  edits.reserve(edited.size());
-  for (const auto& [id, edit] : edited) edits.push_back(edit);
+  edits.reserve(all.size());
+  for (const LogitEdit& edit : all) {
+    if (edits.empty() || edits.back().id != edit.id) {
+      edits.push_back(edit);
+    } else if (edit.add == -HUGE_VALF) {
+      edits.back() = edit;
+    } else {
+      edits.back().add = edit.add;
+    }
+  }
   return edits;
 }
 
+bool is_greedy(const SamplingParams& params) { return inverse_temperature(params) == 0; }
+
 float inverse_temperature(const SamplingParams& params) {
-  return params.temperature > 0 ? 1.0f / params.temperature : 0.0f;
+  const float inverse = params.temperature > 0 ? 1.0f / params.temperature : 0.0f;
+  return std::isfinite(inverse) ? inverse : 0.0f;
+}
+
+double bounded_logit(float logit) {
+  constexpr float kGreatest = std::numeric_limits<float>::max();
+  return static_cast<double>(logit < kGreatest ? logit : kGreatest);
 }
 
 double draw(uint64_t seed, int64_t position) {
@@ -117,7 +148,7 @@ double draw(uint64_t seed, int64_t position) {
 
 std::optional<size_t> choose(const SamplingParams& params, int64_t position, std::span<const LogitCandidate> candidates,
                              bool complete, float logsumexp) {
-  if (params.temperature <= 0 || candidates.size() == 1 || candidates[0].logit == -HUGE_VALF) return 0;
+  if (is_greedy(params) || candidates.size() == 1 || candidates[0].logit == -HUGE_VALF) return 0;
   Cutter cutter(params, candidates, complete, logsumexp);
   std::optional<Kept> kept = cutter.cut();
   if (!kept) return std::nullopt;
@@ -126,7 +157,7 @@ std::optional<size_t> choose(const SamplingParams& params, int64_t position, std
     mass += cutter.weight(i);
     if (mass > wanted) return i;
   }
-  if (kept->whole && !complete) return std::nullopt;
+  if (kept->whole && !cutter.complete()) return std::nullopt;
   size_t last = kept->count - 1;  // rounding left a sliver at the end
   while (last > 0 && cutter.weight(last) == 0) --last;
   return last;

@@ -1,98 +1,163 @@
 #include "server/http/connection.h"
 
-#include <poll.h>
-#include <sys/socket.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+
+#include <boost/asio/post.hpp>
+#include <boost/asio/write.hpp>
+#include <boost/beast/http/error.hpp>
+#include <boost/beast/http/read.hpp>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstdint>
-#include <cstring>
+#include <array>
 #include <utility>
 
 namespace halftone {
 namespace {
 
-constexpr std::chrono::milliseconds kLinger{100};
-constexpr size_t kLingerBytes = 65536;
-constexpr std::chrono::milliseconds kShortestPatience{10};
-constexpr std::chrono::milliseconds kLongestWait{60000};  // then the deadline is looked at again
+namespace asio = boost::asio;
+namespace http = boost::beast::http;
 
-bool again(int error) { return error == EAGAIN || error == EWOULDBLOCK || error == EINTR; }
+constexpr size_t kLingerBytes = 256 << 10;
+constexpr size_t kLingerBlock = 4096;
+
+// Sent, but not taken by the client so far.
+bool bytes_left(int fd) {
+  int left = 0;
+  return ::ioctl(fd, SIOCOUTQ, &left) == 0 && left > 0;
+}
+
+// Of Beast's parser, not of the socket.
+bool is_of_the_request(const boost::system::error_code& error) {
+  return error.category() == http::make_error_code(http::error::end_of_stream).category();
+}
 
 }  // namespace
 
-Connection::Connection(Socket socket, int stop_fd, const HttpConfig& config, const std::atomic<int>& idle_threads)
-    : socket_(std::move(socket)), stop_fd_(stop_fd), config_(config), idle_threads_(idle_threads) {}
+Connection::Connection(Stream socket, const HttpConfig& config, Site& site, Connections& all)
+    : socket_(std::move(socket)),
+      deadline_(socket_.get_executor()),
+      config_(config),
+      site_(site),
+      all_(all),
+      buffer_(config.max_request_bytes) {}
 
-Connection::Wait Connection::wait(short events, Clock::time_point deadline) const {
-  const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
-  pollfd fds[2] = {{socket_.fd(), events, 0}, {stop_fd_, POLLIN, 0}};
-  const int count = ::poll(fds, 2, static_cast<int>(std::clamp<int64_t>(left, 0, kLongestWait.count())));
-  if (fds[1].revents != 0) return Wait::kStop;
-  return count > 0 ? Wait::kReady : Wait::kLate;
+void Connection::begin() {
+  place_ = all_.add(shared_from_this());
+  read_request();
 }
 
-bool Connection::wait_to_read() const {
-  const Clock::time_point end = start_ + config_.request_time;
-  Clock::time_point until = start_ + config_.patience;
-  while (true) {
-    const Wait result = wait(POLLIN, std::min(until, end));
-    if (result != Wait::kLate) return result == Wait::kReady;
-    const Clock::time_point now = Clock::now();
-    if (now >= end || (now >= until && idle_threads_.load() == 0)) return false;
-    until = now + std::max(config_.patience, kShortestPatience);
-  }
+void Connection::close() {
+  const auto self = shared_from_this();  // leaving may end the last other reference
+  if (place_.list == nullptr) return;
+  Error ignored;
+  // A plain close would leave those bytes in the system for minutes.
+  if (bytes_left(socket_.native_handle())) socket_.set_option(boost::asio::socket_base::linger(true, 0), ignored);
+  socket_.close(ignored);
+  deadline_.cancel(ignored);
+  all_.remove(place_);
 }
 
-ssize_t Connection::fill() {
-  while (true) {
-    const size_t room = std::min(buffer_.size(), config_.max_request_bytes - received_);
-    if (room == 0) return -1;
-    too_slow_ = !wait_to_read();
-    if (too_slow_) return -1;
-    const ssize_t count = ::recv(socket_.fd(), buffer_.data(), room, MSG_DONTWAIT);
-    if (count < 0 && again(errno)) continue;
-    if (count > 0) received_ += static_cast<size_t>(count);
-    first_ = 0;
-    last_ = static_cast<size_t>(std::max<ssize_t>(count, 0));
-    return count;
-  }
+void Connection::wait_at_most(std::chrono::milliseconds time) {
+  deadline_.expires_after(time);
+  deadline_.async_wait([weak = weak_from_this()](Error error) {
+    const auto self = weak.lock();
+    if (self && !error && self->deadline_.expiry() <= Clock::now()) self->close();
+  });
 }
 
-ssize_t Connection::read(char* to, size_t size) {
-  if (first_ == last_) {
-    const ssize_t count = fill();
-    if (count <= 0) return count;
-  }
-  const size_t count = std::min(size, last_ - first_);
-  std::memcpy(to, buffer_.data() + first_, count);
-  first_ += count;
-  return static_cast<ssize_t>(count);
+void Connection::read_request() {
+  parser_.emplace();
+  parser_->header_limit(static_cast<uint32_t>(config_.max_request_bytes));
+  parser_->body_limit(config_.max_body_bytes);
+  wait_at_most(config_.request_time);
+  http::async_read_header(socket_, buffer_, *parser_,
+                          [self = shared_from_this()](Error error, size_t) { self->on_request(error); });
 }
 
-ssize_t Connection::write(const char* from, size_t size) {
-  if (write_deadline_ == Clock::time_point{}) write_deadline_ = Clock::now() + config_.response_time;
-  for (size_t done = 0; done < size;) {
-    const ssize_t count = ::send(socket_.fd(), from + done, size - done, MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (count > 0) {
-      done += static_cast<size_t>(count);
-    } else if (!again(errno) || Clock::now() >= write_deadline_ || wait(POLLOUT, write_deadline_) == Wait::kStop) {
-      return -1;
-    }
-  }
-  return static_cast<ssize_t>(size);
+void Connection::on_request(Error error) {
+  if (place_.list == nullptr) return;
+  if (error) return refuse(error);
+  const auto& request = parser_->get();
+  // A body is never read: what follows it is no request.
+  const bool has_body =
+      parser_->content_length().value_or(0) > 0 || request.find(http::field::transfer_encoding) != request.end();
+  ++requests_;
+  last_ = requests_ >= config_.max_requests || request.version() != 11 || !parser_->keep_alive() || has_body;
+  head_only_ = request.method() == http::verb::head;
+  if (request.version() != 10 && request.version() != 11) return send(plain_text(505, "only HTTP/1.1 and 1.0\n"));
+  all_.is_served(place_);
+  Error ignored;
+  deadline_.cancel(ignored);
+  site_.answer({std::string(request.method_string()), std::string(request.target()),
+                std::string(request[http::field::accept_encoding])},
+               [weak = weak_from_this(), executor = socket_.get_executor()](SharedResponse answer) {
+                 asio::post(executor, [weak, answer = std::move(answer)]() mutable {
+                   if (const auto self = weak.lock()) self->send(std::move(answer));
+                 });
+               });
 }
 
-void Connection::close_gently() {
-  if (too_slow_ || write_deadline_ == Clock::time_point{}) return;  // it had its time, or was told nothing
-  ::shutdown(socket_.fd(), SHUT_WR);
-  const Clock::time_point deadline = Clock::now() + kLinger;
-  for (size_t thrown_away = 0; thrown_away < kLingerBytes;) {
-    if (wait(POLLIN, deadline) != Wait::kReady) return;
-    const ssize_t count = ::recv(socket_.fd(), buffer_.data(), buffer_.size(), MSG_DONTWAIT);
-    if (count == 0 || (count < 0 && !again(errno))) return;
-    thrown_away += static_cast<size_t>(std::max<ssize_t>(count, 0));
+void Connection::refuse(Error error) {
+  if (!is_of_the_request(error)) return close();
+  if (error == http::error::end_of_stream || error == http::error::partial_message) return close_when_taken();
+  last_ = true;
+  head_only_ = false;
+  if (error == http::error::header_limit || error == http::error::buffer_overflow) {
+    return send(plain_text(431, "request line and headers are too long\n"));
   }
+  if (error == http::error::body_limit) return send(plain_text(413, "the body is too long\n"));
+  send(plain_text(400, "this is no request of HTTP/1.1\n"));
+}
+
+void Connection::send(SharedResponse answer) {
+  if (place_.list == nullptr) return;
+  answer_ = std::move(answer);
+  last_ = last_ || answer_->status >= 400;
+  head_ = head_of(*answer_, last_);
+  all_.waits(place_);
+  wait_at_most(config_.response_time);
+  const std::array<asio::const_buffer, 2> bytes = {asio::buffer(head_),
+                                                   head_only_ ? asio::const_buffer() : asio::buffer(answer_->body)};
+  asio::async_write(socket_, bytes, [self = shared_from_this()](Error error, size_t) {
+    self->answer_.reset();
+    return error ? self->close() : self->on_sent();
+  });
+}
+
+void Connection::on_sent() {
+  if (place_.list == nullptr) return;
+  if (last_) return linger();
+  all_.waits(place_);
+  if (buffer_.size() > 0) return read_request();
+  wait_at_most(config_.idle_time);
+  socket_.async_wait(Stream::wait_read,
+                     [self = shared_from_this()](Error error) { return error ? self->close() : self->read_request(); });
+}
+
+// A plain close while the client still sends would make the system throw away what was answered. What is left of
+// response_time goes on.
+void Connection::linger() {
+  Error error;
+  socket_.shutdown(Stream::shutdown_send, error);
+  if (error) return close();
+  drop_input(0);
+}
+
+void Connection::drop_input(size_t so_far) {
+  buffer_.clear();
+  socket_.async_read_some(buffer_.prepare(std::min(kLingerBlock, buffer_.max_size())),
+                          [self = shared_from_this(), so_far](Error error, size_t count) {
+                            if (error == asio::error::eof) return self->close_when_taken();
+                            const bool enough = error || so_far + count >= kLingerBytes;
+                            return enough ? self->close() : self->drop_input(so_far + count);
+                          });
+}
+
+void Connection::close_when_taken() {
+  if (place_.list == nullptr) return;
+  if (!bytes_left(socket_.native_handle())) return close();
+  wait_at_most(config_.response_time);  // the system sends on; nothing tells when it is done
 }
 
 }  // namespace halftone

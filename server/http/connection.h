@@ -1,52 +1,69 @@
-// One client's connection, with limits of time and bytes on everything it does. One thread at a time.
+// One client's connection: requests and answers in turn, each with its limits of time and bytes. I/O loop's thread.
 //
-//   read* write* close_gently?
+//   (idle request answer)* linger?
 #pragma once
 
-#include <sys/types.h>
+#include <boost/asio/basic_stream_socket.hpp>
+#include <boost/asio/basic_waitable_timer.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/http/empty_body.hpp>
+#include <boost/beast/http/parser.hpp>
 
-#include <array>
-#include <atomic>
 #include <chrono>
 #include <cstddef>
+#include <memory>
+#include <optional>
+#include <string>
 
+#include "server/http/connections.h"
 #include "server/http/http_server.h"
-#include "server/net/socket.h"
+#include "server/http/response.h"
+#include "server/http/site.h"
 
 namespace halftone {
 
-class Connection {
+class Connection : public std::enable_shared_from_this<Connection> {
  public:
-  // `socket` does not block; `stop_fd` becomes readable when the server stops, which ends everything at once.
-  // `idle_threads` at 0 says that others may be waiting: then a slow request gets only `patience`.
-  Connection(Socket socket, int stop_fd, const HttpConfig& config, const std::atomic<int>& idle_threads);
+  using Clock = std::chrono::steady_clock;
+  using Executor = boost::asio::io_context::executor_type;
+  using Stream = boost::asio::basic_stream_socket<boost::asio::ip::tcp, Executor>;
 
-  // Bytes read, 0 at the client's end, -1 when a limit is reached, the server stops or the connection is lost.
-  ssize_t read(char* to, size_t size);
-  // `size`, or -1. All or nothing, as far as anyone can tell.
-  ssize_t write(const char* from, size_t size);
-  // Lets the client read what was written even if it still sends: a plain close would make the system throw it away.
-  void close_gently();
+  // `config`, `site` and `all` outlive the loop.
+  Connection(Stream socket, const HttpConfig& config, Site& site, Connections& all);
+
+  // Joins `all` and waits for a request.
+  void begin();
+  // At once, whatever it does; leaves `all`. May be called twice.
+  void close();
 
  private:
-  using Clock = std::chrono::steady_clock;
+  using Error = boost::system::error_code;
 
-  enum class Wait { kReady, kLate, kStop };  // kLate: perhaps a little early
+  void wait_at_most(std::chrono::milliseconds time);
+  void read_request();
+  void on_request(Error error);
+  void refuse(Error error);
+  void send(SharedResponse answer);
+  void on_sent();
+  void linger();
+  void drop_input(size_t so_far);
+  // The client sends no more, but may still read.
+  void close_when_taken();
 
-  Wait wait(short events, Clock::time_point deadline) const;
-  bool wait_to_read() const;
-  ssize_t fill();
-
-  Socket socket_;
-  int stop_fd_;
+  Stream socket_;
+  boost::asio::basic_waitable_timer<Clock, boost::asio::wait_traits<Clock>, Executor> deadline_;
   const HttpConfig& config_;
-  const std::atomic<int>& idle_threads_;
-  Clock::time_point start_ = Clock::now();
-  Clock::time_point write_deadline_ = {};  // set by the first write
-  size_t received_ = 0;
-  bool too_slow_ = false;
-  std::array<char, 2048> buffer_;  // bytes [first_, last_) are not taken yet
-  size_t first_ = 0, last_ = 0;
+  Site& site_;
+  Connections& all_;
+  Connections::Place place_;
+  boost::beast::flat_buffer buffer_;  // what the client sent and nobody read; the next requests among it
+  std::optional<boost::beast::http::request_parser<boost::beast::http::empty_body>> parser_;
+  int requests_ = 0;
+  bool head_only_ = false, last_ = false;
+  std::string head_;       // of the answer that is sent
+  SharedResponse answer_;  // the same
 };
 
 }  // namespace halftone

@@ -1,188 +1,161 @@
-// Listening, threads and limits are ours; cpp-httplib parses the request and writes the answer. Its own accept loop
-// ends for good at the first unusual error, shares a taken port without a word, and bounds neither a request's bytes
-// nor its time.
 #include "server/http/http_server.h"
 
-#include <httplib.h>
-#include <poll.h>
-#include <pthread.h>
-#include <sys/eventfd.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
-#include <atomic>
+#include <boost/asio/posix/basic_stream_descriptor.hpp>
+
 #include <cerrno>
-#include <csignal>
-#include <thread>
+#include <list>
+#include <system_error>
 #include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
 #include "server/http/connection.h"
+#include "server/http/connections.h"
+#include "server/http/site.h"
+#include "server/http/threads.h"
 #include "server/net/socket.h"
 
 namespace halftone {
 namespace {
 
-constexpr int kRestMilliseconds = 50;  // after a failed accept (no descriptors left): waiting is all that helps
-constexpr const char* kText = "text/plain; charset=utf-8";
-constexpr const char* kExposition = "text/plain; version=0.0.4; charset=utf-8";
+namespace asio = boost::asio;
 
-// Hands cpp-httplib a bounded connection.
-class Stream : public httplib::Stream {
- public:
-  explicit Stream(Connection& connection) : connection_(connection) {}
+constexpr size_t kReservedDescriptors = 8;
+constexpr int kAcceptsInARow = 64;              // then others have their turn
+constexpr std::chrono::milliseconds kRest{50};  // after a failed accept where nothing but waiting helps
+constexpr int kSendBuffer = 64 << 10;           // of the system, which doubles it: what a deaf client holds
+constexpr int kReceiveBuffer = 16 << 10;        // the same for what nobody reads
+using Error = boost::system::error_code;
 
-  bool is_readable() const override { return true; }
-  bool is_writable() const override { return true; }
-  ssize_t read(char* to, size_t size) override { return connection_.read(to, size); }
-  ssize_t write(const char* from, size_t size) override { return connection_.write(from, size); }
-  void get_remote_ip_and_port(std::string& ip, int& port) const override { nowhere(ip, port); }
-  void get_local_ip_and_port(std::string& ip, int& port) const override { nowhere(ip, port); }
-  // It would refuse descriptors above 1023, for a select() that we never reach.
-  socket_t socket() const override { return INVALID_SOCKET; }
+bool no_descriptors(int error) { return error == EMFILE || error == ENFILE; }
 
- private:
-  static void nowhere(std::string& ip, int& port) {
-    ip.clear();
-    port = 0;
-  }
+// Errors of the connection that would have been accepted: the next one may be well.
+bool only_this_one(int error) { return error == ECONNABORTED || error == EINTR || error == EPROTO || error == EPERM; }
 
-  Connection& connection_;
-};
+void set_option(const Socket& socket, int level, int name, int value) {
+  ::setsockopt(socket.fd(), level, name, &value, sizeof(value));  // a wish: it works without, too
+}
 
-// What to answer. Never listens.
-class Responder : public httplib::Server {
- public:
-  explicit Responder(HttpContent content) : content_(std::move(content)) {
-    set_pre_routing_handler([this](const httplib::Request& request, httplib::Response& response) {
-      respond(request, response);
-      return HandlerResponse::Handled;
-    });
-  }
-
-  void answer(Connection& connection) {
-    Stream stream(connection);
-    bool closed = true;
-    // A range asked for many times over would multiply the page.
-    process_request(stream, /*close_connection=*/true, closed,
-                    [](httplib::Request& request) { request.ranges.clear(); });
-  }
-
- private:
-  void respond(const httplib::Request& request, httplib::Response& response) const {
-    if (request.method != "GET" && request.method != "HEAD") {
-      response.set_header("Allow", "GET, HEAD");
-      say(response, 405, "only GET and HEAD\n");
-    } else if (request.path == "/metrics") {
-      response.status = 200;
-      response.set_content(content_.metrics(), kExposition);
-    } else if (request.path == "/healthz") {
-      respond_health(response);
-    } else if (request.path == "/") {
-      say(response, 200, "/metrics  what is counted, for Prometheus\n/healthz  200 while requests are served\n");
-    } else {
-      say(response, 404, "not found; there are /metrics and /healthz\n");
-    }
-  }
-
-  void respond_health(httplib::Response& response) const {
-    switch (content_.health()) {
-      case Health::kServing:
-        return say(response, 200, "ok\n");
-      case Health::kLoading:
-        return say(response, 503, "loading\n");
-      case Health::kDraining:
-        return say(response, 503, "draining\n");
-    }
-  }
-
-  static void say(httplib::Response& response, int status, const char* text) {
-    response.status = status;
-    response.set_content(text, kText);
-  }
-
-  HttpContent content_;
-};
-
-void block_signals() {
-  sigset_t all;
-  ::sigfillset(&all);
-  ::pthread_sigmask(SIG_BLOCK, &all, nullptr);  // signals are main's
+void set_up(const Socket& socket) {
+  set_option(socket, SOL_SOCKET, SO_SNDBUF, kSendBuffer);
+  set_option(socket, SOL_SOCKET, SO_RCVBUF, kReceiveBuffer);
+  set_option(socket, IPPROTO_TCP, TCP_NODELAY, 1);
 }
 
 }  // namespace
 
-// The threads. Each waits for a connection, answers it, closes it.
-class HttpServer::Workers {
+// The I/O loop: accepts, and carries what Connection does.
+class HttpServer::Loop {
  public:
-  Workers(const HttpConfig& config, HttpContent content, Socket listener, Socket stop)
-      : config_(config), responder_(std::move(content)), listener_(std::move(listener)), stop_(std::move(stop)) {
-    idle_ = config_.threads;
-    for (int i = 0; i < config_.threads; ++i) {
-      threads_.emplace_back([this] { run(); });
+  // Throws what Boost.Asio throws where the system refuses.
+  Loop(const HttpConfig& config, HttpContent content, std::vector<Socket> listeners)
+      : config_(config), rest_(io_.get_executor()), port_(port_of(listeners.front())), site_(std::move(content)) {
+    for (Socket& listener : listeners) {
+      listeners_.emplace_back(io_.get_executor(), listener.fd());
+      listener.release();
+      wait_for_clients(listeners_.back());
     }
+    thread_ = thread_without_signals([this] { io_.run(); });
   }
+  ~Loop() { stop(); }
 
-  int port() const { return port_of(listener_); }
+  int port() const { return port_; }
 
   void stop() {
-    ::eventfd_write(stop_.fd(), 1);  // never read: it stays readable for every thread
-    for (std::thread& thread : threads_) thread.join();
-    threads_.clear();
+    io_.stop();
+    if (thread_.joinable()) thread_.join();
+    site_.stop();
+    for (Listener& listener : listeners_) {
+      Error ignored;
+      listener.close(ignored);
+    }
+    while (const auto connection = connections_.first_to_shed()) connection->close();
   }
 
  private:
-  void run() {
-    block_signals();
-    while (wait_for_connection()) {
-      Socket socket(::accept4(listener_.fd(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  using Listener = asio::posix::basic_stream_descriptor<Connection::Executor>;
+  using Timer =
+      asio::basic_waitable_timer<Connection::Clock, asio::wait_traits<Connection::Clock>, Connection::Executor>;
+
+  void wait_for_clients(Listener& listener) {
+    listener.async_wait(Listener::wait_read, [this, &listener](Error error) {
+      if (error == asio::error::operation_aborted) return;
+      if (!error && accept_some(listener)) return wait_for_clients(listener);
+      rest_.expires_after(kRest);
+      rest_.async_wait([this, &listener](Error) { wait_for_clients(listener); });
+    });
+  }
+
+  // False: nothing can be accepted for now.
+  bool accept_some(Listener& listener) {
+    for (int i = 0; i < kAcceptsInARow; ++i) {
+      sockaddr_storage from = {};
+      socklen_t size = sizeof(from);
+      Socket socket(
+          ::accept4(listener.native_handle(), reinterpret_cast<sockaddr*>(&from), &size, SOCK_NONBLOCK | SOCK_CLOEXEC));
       if (socket.fd() >= 0) {
-        idle_.fetch_sub(1);
-        serve(std::move(socket));
-        idle_.fetch_add(1);
-      } else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR && errno != ECONNABORTED) {
-        pollfd stop = {stop_.fd(), POLLIN, 0};
-        ::poll(&stop, 1, kRestMilliseconds);
+        welcome(std::move(socket), from.ss_family);
+      } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+        return true;
+      } else if (no_descriptors(errno)) {
+        if (!connections_.reserve().give() && !shed()) return false;
+      } else if (!only_this_one(errno)) {
+        return false;
       }
     }
+    return true;
   }
 
-  bool wait_for_connection() const {
-    pollfd fds[2] = {{listener_.fd(), POLLIN, 0}, {stop_.fd(), POLLIN, 0}};
-    ::poll(fds, 2, -1);
-    return fds[1].revents == 0;
+  void welcome(Socket socket, int family) {
+    while (connections_.size() >= config_.max_connections && shed()) {
+    }
+    set_up(socket);
+    Connection::Stream stream(io_.get_executor());
+    Error error;
+    stream.assign(family == AF_INET6 ? asio::ip::tcp::v6() : asio::ip::tcp::v4(), socket.fd(), error);
+    if (error) return;
+    socket.release();
+    std::make_shared<Connection>(std::move(stream), config_, site_, connections_)->begin();
   }
 
-  void serve(Socket socket) {
-    Connection connection(std::move(socket), stop_.fd(), config_, idle_);
-    responder_.answer(connection);
-    connection.close_gently();
+  bool shed() {
+    const auto connection = connections_.first_to_shed();
+    if (connection) connection->close();
+    return connection != nullptr;
   }
 
   const HttpConfig config_;
-  Responder responder_;
-  Socket listener_;
-  Socket stop_;  // an eventfd
-  std::atomic<int> idle_{0};
-  std::vector<std::thread> threads_;
+  asio::io_context io_{1};
+  Timer rest_;
+  const int port_;
+  Connections connections_{kReservedDescriptors};
+  Site site_;
+  std::list<Listener> listeners_;
+  std::thread thread_;
 };
 
 absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::start(const HttpConfig& config, HttpContent content) {
-  if (config.threads < 1) return absl::InvalidArgumentError("the HTTP server needs at least one thread");
-  absl::StatusOr<Socket> listener = listen_on(config.address, config.port);
-  if (!listener.ok()) return listener.status();
-  Socket stop(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (stop.fd() < 0) return absl::ErrnoToStatus(errno, "cannot make an eventfd for the HTTP server");
-  auto workers = std::make_unique<Workers>(config, std::move(content), *std::move(listener), std::move(stop));
-  return std::unique_ptr<HttpServer>(new HttpServer(std::move(workers)));
+  absl::StatusOr<std::vector<Socket>> listeners = listen_on_all(config.address, config.port);
+  if (!listeners.ok()) return listeners.status();
+  try {
+    auto loop = std::make_unique<Loop>(config, std::move(content), *std::move(listeners));
+    return std::unique_ptr<HttpServer>(new HttpServer(std::move(loop)));
+  } catch (const std::exception& error) {  // of threads, descriptors or memory that the system does not give
+    return absl::ResourceExhaustedError(absl::StrCat("cannot start the HTTP server: ", error.what()));
+  }
 }
 
-HttpServer::HttpServer(std::unique_ptr<Workers> workers) : workers_(std::move(workers)) {}
+HttpServer::HttpServer(std::unique_ptr<Loop> loop) : loop_(std::move(loop)) {}
 
 HttpServer::~HttpServer() { stop(); }
 
-int HttpServer::port() const { return workers_->port(); }
+int HttpServer::port() const { return loop_->port(); }
 
-void HttpServer::stop() { workers_->stop(); }
+void HttpServer::stop() { loop_->stop(); }
 
 }  // namespace halftone

@@ -75,6 +75,9 @@ struct Metrics::Series {
   prometheus::Gauge* pages_cached = nullptr;
   std::vector<prometheus::Gauge*> mode_pages;
   prometheus::Gauge* estimated_queue = nullptr;
+  prometheus::Gauge* text_calls = nullptr;
+  prometheus::Gauge* text_bytes = nullptr;
+  prometheus::Counter* text_seconds = nullptr;
 
   std::mutex sample_mutex;  // one scrape at a time calls `sample`
   std::function<MemorySample()> sample;
@@ -112,6 +115,13 @@ Metrics::Metrics(const std::string& model, std::vector<ModeDescription> modes)
   series.estimated_queue =
       gauge(place, "llm_estimated_queue_seconds",
             "How long a request that arrives now would wait for its first step, as we reckon.", {});
+  series.text_calls =
+      gauge(place, "llm_text_calls",
+            "Calls whose text is being worked on before the queue, or whose answer is not read yet.", {});
+  series.text_bytes = gauge(place, "llm_text_bytes",
+                            "Bytes charged to calls for text in work and for whole answers until they are read.", {});
+  series.text_seconds =
+      counter(place, "llm_text_seconds_total", "Thread time spent on parsing, rendering and encoding texts.", {});
   gauge(place, "llm_build_info", "The server's version. Always 1.", {{"version", HALFTONE_VERSION}})->Set(1);
 }
 
@@ -138,6 +148,13 @@ void Metrics::set_mode_pages(int mode, int64_t used) {
 }
 
 void Metrics::set_estimated_queue_seconds(double seconds) { series_->estimated_queue->Set(seconds); }
+
+void Metrics::set_text_load(int64_t calls, uint64_t bytes) {
+  series_->text_calls->Set(static_cast<double>(calls));
+  series_->text_bytes->Set(static_cast<double>(bytes));
+}
+
+void Metrics::text_worked(double seconds) { series_->text_seconds->Increment(seconds); }
 
 void Metrics::on_scrape(std::function<MemorySample()> sample) {
   const std::lock_guard<std::mutex> lock(series_->sample_mutex);

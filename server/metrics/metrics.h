@@ -98,12 +98,15 @@ class Metrics {
   // "UNKNOWN" and "other".
   void request_ended(int mode, std::string_view code, std::string_view finish_reason, double seconds);
   // Refused before it became a sequence: a reason of request_labels.h ("invalid", "not_found", "unsupported",
-  // "too_long", "never_fits", "duplicate_id", "queue_full", "loading", "draining"), else "other"; mode -1: none was
-  // named.
+  // "too_long", "never_fits", "duplicate_id", "queue_full", "text_desk_full", "abandoned", "loading", "draining"), else
+  // "other"; mode -1: none was named.
   void request_rejected(int mode, std::string_view reason);
   void set_pages(int64_t free, int64_t used, int64_t cached);  // llm_kv_pages{state}
   void set_mode_pages(int mode, int64_t used);                 // llm_kv_mode_pages
   void set_estimated_queue_seconds(double seconds);
+  // Text that is parsed, rendered or encoded before the queue: calls and the bytes charged to them now; thread time.
+  void set_text_load(int64_t calls, uint64_t bytes);
+  void text_worked(double seconds);
 
   // Called by render(), on the scraping thread, one at a time. An empty function: no more of that (what it reads may
   // end).

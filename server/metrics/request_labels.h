@@ -22,15 +22,17 @@ inline constexpr std::array<std::string_view, 6> kFinishReasons = {"none",      
                                                                    "context_limit", "time_limit", "other"};
 
 // Why a request never became a sequence.
-inline constexpr std::array<std::string_view, 10> kRejectReasons = {
-    "invalid",       // a bad field, a prompt that is longer than the context
-    "not_found",     // no such mode
-    "unsupported",   // the model or mode cannot do that
-    "too_long",      // prompt and max_new_tokens together are more than the context
-    "never_fits",    // ... or more than all pages
-    "duplicate_id",  // a living request has this id
-    "queue_full",    // in requests or in tokens
-    "loading",      "draining", "other"};
+inline constexpr std::array<std::string_view, 12> kRejectReasons = {
+    "invalid",         // a bad field, bytes that are no message, a prompt that is longer than the context
+    "not_found",       // no such mode
+    "unsupported",     // the model or mode cannot do that
+    "too_long",        // prompt and max_new_tokens together are more than the context
+    "never_fits",      // ... or more than all pages
+    "duplicate_id",    // a living request has this id
+    "queue_full",      // in requests or in tokens
+    "text_desk_full",  // too much text in work, or in answers that nobody read yet
+    "abandoned",       // cancelled, or late, before its text was encoded
+    "loading",        "draining", "other"};
 
 std::string_view known_code(std::string_view code);
 std::string_view known_finish_reason(std::string_view reason);

@@ -16,6 +16,7 @@
 #include "server/model/checksum.h"
 #include "server/model/scratch_file.h"
 #include "server/source/json_fields.h"
+#include "server/source/message.h"
 
 namespace halftone {
 namespace {
@@ -155,17 +156,17 @@ absl::Status PackFile::read_entries(const std::string& text, const std::string& 
   std::string its_source = top.text("source"), its_choice = top.text("choice");
   const nlohmann::json* tensors = top.find("tensors");
   if (!top.status().ok()) return top.status();
-  if (its_source != source) return useless(path_, absl::StrCat("of another source, ", its_source));
-  if (its_choice != choice) return useless(path_, absl::StrCat("of another format, ", its_choice));
+  if (its_source != source) return useless(path_, absl::StrCat("of another source, ", shown(its_source)));
+  if (its_choice != choice) return useless(path_, absl::StrCat("of another format, ", shown(its_choice)));
   if (tensors == nullptr || !tensors->is_object()) return useless(path_, "its index has no tensors");
   for (const auto& [tensor, value] : tensors->items()) {
-    if (!value.is_object()) return useless(path_, absl::StrCat(tensor, " is no object"));
-    JsonFields fields(value, path_, tensor + ".");
+    if (!value.is_object()) return useless(path_, absl::StrCat(shown(tensor), " is no object"));
+    JsonFields fields(value, path_, shown(tensor) + ".");
     PackEntry entry = read_entry(&fields);
     if (!fields.status().ok()) return fields.status();
     bool inside = entry.at <= data_end_ && entry.bytes.codes <= data_end_ - entry.at &&
                   entry.bytes.scales <= data_end_ - entry.at - entry.bytes.codes;
-    if (!inside) return useless(path_, absl::StrCat(tensor, " lies outside the file"));
+    if (!inside) return useless(path_, absl::StrCat(shown(tensor), " lies outside the file"));
     entries_.emplace(tensor, std::move(entry));
   }
   return absl::OkStatus();

@@ -4,7 +4,6 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -13,7 +12,6 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
-#include <csignal>
 #include <future>
 #include <thread>
 #include <unordered_map>
@@ -22,6 +20,8 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "server/net/link.h"
+#include "server/net/pulse.h"
+#include "server/thread_signals.h"
 
 namespace halftone {
 namespace {
@@ -49,6 +49,12 @@ std::string address_text(int fd) {
   return host;
 }
 
+int peer_port(int fd) {
+  sockaddr_in6 address = {};  // a sockaddr_in has its port in the same place
+  socklen_t size = sizeof(address);
+  return ::getpeername(fd, reinterpret_cast<sockaddr*>(&address), &size) == 0 ? ntohs(address.sin6_port) : -1;
+}
+
 void watch(int epoll, int operation, int fd, uint32_t events, uint64_t data) {
   epoll_event event = {};
   event.events = events;
@@ -66,12 +72,14 @@ class Gate::Loop {
         tell_(std::move(tell)),
         listeners_(std::move(listeners)),
         port_(port_of(listeners_.front())),
+        pulse_(listeners_.front()),
         epoll_(::epoll_create1(EPOLL_CLOEXEC)),
         wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
         spare_(spare_descriptor()) {}
 
   bool ready() const { return epoll_.fd() >= 0 && wake_.fd() >= 0; }
   int port() const { return port_; }
+  bool answers() const { return pulse_.beats(); }
 
   void start() {
     watch(epoll_.fd(), EPOLL_CTL_ADD, wake_.fd(), EPOLLIN | EPOLLET, kWake);
@@ -79,10 +87,12 @@ class Gate::Loop {
       watch(epoll_.fd(), EPOLL_CTL_ADD, listener.fd(), EPOLLIN | EPOLLET, kListener);
     }
     thread_ = std::thread([this] { run(); });
+    if (config_.pulse) pulse_.start();
   }
 
   void stop_accepting() {
     if (deaf_ || !thread_.joinable()) return;
+    pulse_.stop();
     closing_ = true;
     ::eventfd_write(wake_.fd(), 1);
     deafened_.get_future().wait();
@@ -91,6 +101,7 @@ class Gate::Loop {
 
   void stop() {
     if (!thread_.joinable()) return;
+    pulse_.stop();
     stopping_ = true;
     ::eventfd_write(wake_.fd(), 1);
     thread_.join();
@@ -128,6 +139,7 @@ class Gate::Loop {
   const Tell tell_;
   std::vector<Socket> listeners_;
   const int port_;
+  Pulse pulse_;
   Socket epoll_, wake_;
   Socket spare_;  // given up for a moment to refuse a connection when there are no others
   std::atomic<bool> closing_{false}, stopping_{false};
@@ -147,9 +159,7 @@ class Gate::Loop {
 };
 
 void Gate::Loop::run() {
-  sigset_t all;
-  ::sigfillset(&all);
-  ::pthread_sigmask(SIG_BLOCK, &all, nullptr);  // signals are main's
+  leave_signals_to_main();
   std::array<epoll_event, 128> events;
   Clock::time_point last = Clock::time_point::max();
   while (true) {
@@ -205,6 +215,7 @@ void Gate::Loop::close_listeners() {
 
 void Gate::Loop::accept_some() {
   callers_ = false;
+  if (spare_.fd() < 0) spare_ = spare_descriptor();
   for (const Socket& listener : listeners_) {
     for (int i = 0; accept_one(listener.fd()); ++i) {
       if (i < kAcceptsInARow && now_ >= rest_until_) continue;
@@ -224,7 +235,9 @@ bool Gate::Loop::accept_one(int listener) {
     if (errno == EMFILE || errno == ENFILE) refuse_one(listener);
     return true;
   }
-  if (links_.size() >= config_.connections && !make_room()) {
+  // Our own question whether the port answers always finds room.
+  const bool own = peer_port(client.fd()) == pulse_.port();
+  if (links_.size() >= config_.connections && !own && !make_room()) {
     tell_(absl::StrCat("a connection of ", address_text(client.fd()), " was refused: ", links_.size(),
                        " are open and busy"));
     return true;
@@ -358,6 +371,8 @@ Gate::Gate(std::unique_ptr<Loop> loop) : loop_(std::move(loop)) {}
 Gate::~Gate() { stop(); }
 
 int Gate::port() const { return loop_->port(); }
+
+bool Gate::answers() const { return loop_->answers(); }
 
 void Gate::stop_accepting() { loop_->stop_accepting(); }
 

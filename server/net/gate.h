@@ -29,6 +29,7 @@ struct GateConfig {
   std::chrono::milliseconds greeting_time{10000};  // to begin speaking HTTP/2
   std::chrono::milliseconds request_time{120000};  // to send a request, from its stream's first frame
   std::chrono::milliseconds unread_time{60000};    // a client that takes not a byte for so long is gone
+  bool pulse = true;                               // whether answers() is found out
 };
 
 class Gate {
@@ -44,6 +45,8 @@ class Gate {
   ~Gate();  // stops
 
   int port() const;
+  // The server behind the gate has answered a client of this process's own within the last three seconds. Any thread.
+  bool answers() const;
   // When it returns, nobody listens and `adopt` is not called any more; connections live on. May be called twice.
   void stop_accepting();
   // Passes on what gRPC has written, for a moment, then closes all. May be called twice.

@@ -29,10 +29,9 @@ v1::Finish::Reason to_wire(FinishReason reason) {
 
 }  // namespace
 
-v1::Receipt to_wire(const Receipt& receipt) {
+v1::Receipt to_wire(const Receipt& receipt, bool shows_work) {
   v1::Receipt out;
   out.set_prompt_tokens(receipt.prompt_tokens);
-  out.set_cached_tokens(receipt.cached_tokens);
   out.set_generated_tokens(receipt.generated_tokens);
   out.set_preemptions(receipt.preemptions);
   out.set_queue_seconds(receipt.queue_seconds);
@@ -44,6 +43,8 @@ v1::Receipt to_wire(const Receipt& receipt) {
   out.set_interference_seconds(receipt.interference_seconds);
   out.set_peak_kv_bytes(receipt.peak_kv_bytes);
   out.set_kv_byte_seconds(receipt.kv_byte_seconds);
+  if (!shows_work) return out;
+  out.set_cached_tokens(receipt.cached_tokens);
   out.set_flops(receipt.flops);
   out.set_bytes_moved(receipt.bytes_moved);
   return out;
@@ -57,16 +58,12 @@ v1::Finish to_wire(const Finish& finish) {
   return out;
 }
 
-void add_tokens(const std::vector<TokenRecord>& records, const Tokenizer& tokenizer,
-                google::protobuf::RepeatedPtrField<v1::TokenInfo>* out) {
-  for (const TokenRecord& record : records) {
-    v1::TokenInfo* token = out->Add();
-    token->set_id(static_cast<uint32_t>(record.id));
-    token->set_piece(record.piece);
-    if (record.logprob) token->set_logprob(*record.logprob);
-    if (record.rank) token->set_rank(*record.rank);
-    add_candidates(record.top, tokenizer, token->mutable_top());
-  }
+void fill_token(const TokenRecord& record, const Tokenizer& tokenizer, v1::TokenInfo* out) {
+  out->set_id(static_cast<uint32_t>(record.id));
+  out->set_piece(record.piece);
+  if (record.logprob) out->set_logprob(*record.logprob);
+  if (record.rank) out->set_rank(*record.rank);
+  add_candidates(record.top, tokenizer, out->mutable_top());
 }
 
 void add_scores(const std::vector<TokenRecord>& records, const Tokenizer& tokenizer, v1::ScoreResponse* out) {
@@ -82,12 +79,12 @@ void add_scores(const std::vector<TokenRecord>& records, const Tokenizer& tokeni
   }
 }
 
-void add_delta(const OutputDelta& delta, bool with_receipt, const Tokenizer& tokenizer, v1::GenerateResponse* out) {
+void add_delta(const OutputDelta& delta, const AnswerStyle& style, v1::GenerateResponse* out) {
   out->mutable_text()->append(delta.text);
-  add_tokens(delta.prompt_tokens, tokenizer, out->mutable_prompt_tokens());
-  add_tokens(delta.tokens, tokenizer, out->mutable_tokens());
+  for (const TokenRecord& record : delta.prompt_tokens) fill_token(record, style.tokenizer, out->add_prompt_tokens());
+  for (const TokenRecord& record : delta.tokens) fill_token(record, style.tokenizer, out->add_tokens());
   if (delta.finish) *out->mutable_finish() = to_wire(*delta.finish);
-  if (delta.receipt && with_receipt) *out->mutable_receipt() = to_wire(*delta.receipt);
+  if (delta.receipt && style.receipt) *out->mutable_receipt() = to_wire(*delta.receipt, style.shows_work);
 }
 
 }  // namespace halftone

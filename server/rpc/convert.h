@@ -6,19 +6,30 @@
 #include "halftone/v1/inference.pb.h"
 #include "server/engine/output_stream.h"
 #include "server/rpc/service_context.h"
+#include "server/rpc/text_desk.h"
 
 namespace halftone {
 
-v1::Receipt to_wire(const Receipt& receipt);
+// How an answer is shown to whoever asked for it.
+struct AnswerStyle {
+  const Tokenizer& tokenizer;
+  bool receipt = false;
+  // Receipts say how much work the prefix cache saved. Without a salt a prefix may be a stranger's, and whether it was
+  // found would tell what the stranger asked.
+  bool shows_work = false;
+};
+
+// Without `shows_work`, what the prefix cache saved can't be read from it: cached_tokens, flops and bytes_moved are 0.
+v1::Receipt to_wire(const Receipt& receipt, bool shows_work);
 v1::Finish to_wire(const Finish& finish);
-void add_tokens(const std::vector<TokenRecord>& records, const Tokenizer& tokenizer,
-                google::protobuf::RepeatedPtrField<v1::TokenInfo>* out);
+void fill_token(const TokenRecord& record, const Tokenizer& tokenizer, v1::TokenInfo* out);
 // Also adds to sum_logprob.
 void add_scores(const std::vector<TokenRecord>& records, const Tokenizer& tokenizer, v1::ScoreResponse* out);
-// Text, tokens, finish; the receipt only where `with_receipt`. Appends, so that deltas can be collected in one message.
-void add_delta(const OutputDelta& delta, bool with_receipt, const Tokenizer& tokenizer, v1::GenerateResponse* out);
+// Text, tokens, finish; the receipt only where the style has one. Appends, so that deltas can be collected in one
+// message.
+void add_delta(const OutputDelta& delta, const AnswerStyle& style, v1::GenerateResponse* out);
 
-v1::ServerInfo server_info(const ServiceContext& context);
+v1::ServerInfo server_info(const ServiceContext& context, const TextDesk::Load& texts);
 v1::MemoryReport memory_report(const ServiceContext& context);
 
 }  // namespace halftone

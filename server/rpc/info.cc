@@ -1,9 +1,11 @@
 #include "server/rpc/convert.h"
+#include "server/rpc/prompt.h"
 
 namespace halftone {
 namespace {
 
-void fill_limits(const Limits& limits, v1::Limits* out) {
+void fill_limits(const RequestRules& rules, v1::Limits* out) {
+  const Limits& limits = rules.limits;
   out->set_max_context_tokens(limits.max_context_tokens);
   out->set_max_new_tokens(limits.max_new_tokens);
   out->set_max_stop_strings(limits.max_stop_strings);
@@ -16,6 +18,13 @@ void fill_limits(const Limits& limits, v1::Limits* out) {
   out->set_max_cache_salt_bytes(limits.max_cache_salt_bytes);
   out->set_max_queue_requests(limits.max_queue_requests);
   out->set_max_queue_tokens(limits.max_queue_tokens);
+  out->set_max_prompt_bytes(max_prompt_bytes(rules));
+  out->set_max_chat_messages(limits.max_chat_messages);
+  out->set_max_tokenize_bytes(limits.max_tokenize_bytes);
+  out->set_max_detokenize_ids(limits.max_detokenize_ids);
+  out->set_max_response_bytes(limits.max_response_bytes);
+  out->set_max_text_calls(limits.max_text_calls);
+  out->set_max_text_bytes(limits.max_text_bytes);
 }
 
 // Every scalar that is optional on the wire, and what it is when unset. No seed: it is drawn anew.
@@ -82,16 +91,18 @@ void fill_quality(const QualityCard& card, v1::Quality* out) {
   out->set_commit(card.commit);
 }
 
-void fill_load(const EngineLoad& load, v1::Load* out) {
+void fill_load(const EngineLoad& load, const TextDesk::Load& texts, v1::Load* out) {
   out->set_running(load.running);
   out->set_waiting(load.waiting);
   out->set_waiting_tokens(load.waiting_tokens);
   out->set_estimated_queue_seconds(load.estimated_queue_seconds);
+  out->set_text_calls(texts.calls);
+  out->set_text_bytes(texts.bytes);
 }
 
 }  // namespace
 
-v1::ServerInfo server_info(const ServiceContext& context) {
+v1::ServerInfo server_info(const ServiceContext& context, const TextDesk::Load& texts) {
   const RequestRules& rules = context.rules;
   const ServerFacts& facts = context.facts;
   v1::ServerInfo out;
@@ -111,7 +122,7 @@ v1::ServerInfo server_info(const ServiceContext& context) {
     wire->set_threads(device.threads);
     wire->set_total_bytes(device.total_bytes);
   }
-  fill_limits(rules.limits, out.mutable_limits());
+  fill_limits(rules, out.mutable_limits());
   fill_defaults(rules.defaults, rules.modes.front().id, out.mutable_defaults());
   for (size_t i = 0; i < rules.modes.size(); ++i) {
     v1::Mode* wire = out.add_modes();
@@ -119,7 +130,7 @@ v1::ServerInfo server_info(const ServiceContext& context) {
     fill_served(context.metrics.totals(static_cast<int>(i)), wire->mutable_served());
     if (i < facts.quality.size() && facts.quality[i]) fill_quality(*facts.quality[i], wire->mutable_quality());
   }
-  fill_load(context.engine.load(), out.mutable_load());
+  fill_load(context.engine.load(), texts, out.mutable_load());
   return out;
 }
 

@@ -1,26 +1,32 @@
-// The gRPC ends of a stream of answers. Each is made for one call and destroys itself when gRPC is done with it.
+// The gRPC ends of calls. Each is made for one call on gRPC's thread, does its work at the text desk, and destroys
+// itself when gRPC is done with it.
 #pragma once
 
 #include <grpcpp/server_context.h>
+#include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/server_callback.h>
 
 #include "absl/status/status.h"
 #include "halftone/v1/inference.pb.h"
-#include "server/rpc/accept.h"
+#include "server/rpc/service_context.h"
+#include "server/rpc/text_desk.h"
 
 namespace halftone {
 
-struct AnswerStyle {
-  const Tokenizer& tokenizer;
-  bool receipt = false;
+using StreamReactor = grpc::ServerWriteReactor<grpc::ByteBuffer>;
+
+// What a call came with. All is borrowed: call, message and response live until gRPC is done, context and desk longer.
+struct Incoming {
+  grpc::CallbackServerContext* call;
+  grpc::ByteBuffer* message;  // cleared when it was read
+  const ServiceContext& context;
+  TextDesk& desk;
 };
 
-grpc::ServerWriteReactor<v1::GenerateResponse>* generate_stream_reactor(grpc::CallbackServerContext* call,
-                                                                        Accepted accepted, AnswerStyle style);
-grpc::ServerWriteReactor<v1::GenerateResponse>* failed_stream_reactor(const absl::Status& status);
-grpc::ServerUnaryReactor* generate_reactor(grpc::CallbackServerContext* call, Accepted accepted, AnswerStyle style,
-                                           v1::GenerateResponse* response);
-grpc::ServerUnaryReactor* score_reactor(grpc::CallbackServerContext* call, Accepted accepted,
-                                        const Tokenizer& tokenizer, v1::ScoreResponse* response);
+grpc::ServerUnaryReactor* generate_reactor(const Incoming& incoming, grpc::ByteBuffer* response);
+StreamReactor* generate_stream_reactor(const Incoming& incoming);
+grpc::ServerUnaryReactor* score_reactor(const Incoming& incoming, grpc::ByteBuffer* response);
+grpc::ServerUnaryReactor* tokenize_reactor(const Incoming& incoming, grpc::ByteBuffer* response);
+grpc::ServerUnaryReactor* detokenize_reactor(const Incoming& incoming, grpc::ByteBuffer* response);
 
 }  // namespace halftone

@@ -111,6 +111,8 @@ absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::start(const RpcConfig& con
 
 int RpcServer::port() const { return parts_->gate->port(); }
 
+bool RpcServer::answers() const { return parts_->gate->answers(); }
+
 void RpcServer::stop_serving() { parts_->server->GetHealthCheckService()->Shutdown(); }
 
 void RpcServer::set_serving(const std::string& mode, bool serving) {

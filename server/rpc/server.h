@@ -33,6 +33,8 @@ class RpcServer {
   ~RpcServer();  // shutdown(0)
 
   int port() const;
+  // A connection of this process's own was answered within the last seconds. Any thread.
+  bool answers() const;
   // Health says NOT_SERVING from now on; calls are still answered.
   void stop_serving();
   // One mode alone.

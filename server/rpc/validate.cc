@@ -58,7 +58,8 @@ SamplingParams read_sampling(const v1::Sampling& wire, const RequestRules& rules
   return out;
 }
 
-void read_stop_strings(const v1::Stopping& wire, const Limits& limits, FieldChecks& checks, Request& out) {
+void read_stop_strings(const v1::Stopping& wire, const RequestRules& rules, FieldChecks& checks, Request& out) {
+  const Limits& limits = rules.limits;
   checks.at_most("stopping.stop", "entries", static_cast<uint64_t>(wire.stop_size()), limits.max_stop_strings);
   if (!checks.ok()) return;
   for (int i = 0; i < wire.stop_size(); ++i) {
@@ -66,6 +67,9 @@ void read_stop_strings(const v1::Stopping& wire, const Limits& limits, FieldChec
     if (wire.stop(i).empty()) checks.violate(name, name + " is empty");
     checks.at_most(name, "bytes", wire.stop(i).size(), limits.max_stop_bytes);
     out.stop.push_back(wire.stop(i));
+    // A special token has no text in the answer, so its text would never be seen there.
+    const std::optional<TokenId> token = rules.tokenizer.find(wire.stop(i));
+    if (token && rules.tokenizer.is_special(*token) && *token < rules.vocabulary) out.stop_token_ids.push_back(*token);
   }
 }
 
@@ -80,11 +84,11 @@ void read_stopping(const v1::Stopping& wire, const RequestRules& rules, FieldChe
                                                            " is above max_new_tokens = ", out.max_new_tokens,
                                                            out.max_new_tokens_given ? "" : ", the default"));
   }
-  read_stop_strings(wire, rules.limits, checks, out);
   checks.at_most("stopping.stop_token_ids", "entries", static_cast<uint64_t>(wire.stop_token_ids_size()),
                  rules.limits.max_stop_token_ids);
   check_ids("stopping.stop_token_ids", wire.stop_token_ids(), rules.vocabulary, checks);
   out.stop_token_ids.assign(wire.stop_token_ids().begin(), wire.stop_token_ids().end());
+  read_stop_strings(wire, rules, checks, out);
   if (wire.has_max_seconds()) {
     checks.in_range("stopping.max_seconds", wire.max_seconds(), ranges::kSeconds);
     if (checks.ok()) out.max_time = saturated_nanoseconds(wire.max_seconds());
@@ -167,7 +171,7 @@ absl::StatusOr<Request> make_generate_request(const v1::GenerateRequest& wire, c
   read_scheduling(wire.scheduling(), rules, checks, out);
   read_id(wire.request_id(), rules, checks, out);
   if (!checks.ok()) return checks.status();
-  auto prompt = encode_prompt(wire, rules);
+  auto prompt = encode_prompt(wire, rules, times.over);
   if (!prompt.ok()) return prompt.status();
   out.prompt = *std::move(prompt);
   if (wire.has_chat()) stop_at_end_of_turn(rules, out);
@@ -192,7 +196,7 @@ absl::StatusOr<Request> make_score_request(const v1::ScoreRequest& wire, const R
   checks.in_range("top_n", wire.top_n(), NumberRange{0, static_cast<double>(rules.limits.max_logprobs)});
   if (out.first_scored == 0) checks.violate("first_scored", "first_scored = 0 is below 1: nothing precedes token 0");
   if (!checks.ok()) return checks.status();
-  auto prompt = encode_prompt(wire, rules);
+  auto prompt = encode_prompt(wire, rules, times.over);
   if (!prompt.ok()) return prompt.status();
   out.prompt = *std::move(prompt);
   if (out.first_scored >= out.prompt.size()) {

@@ -2,9 +2,11 @@
 //
 // INVALID_ARGUMENT: a bad or unknown field, no prompt, a prompt longer than the context; BadRequest names the fields.
 // NOT_FOUND: the mode, with the list. OUT_OF_RANGE: prompt and max_new_tokens together, with the numbers.
-// FAILED_PRECONDITION: a chat where the checkpoint's template is not known. Sizes are checked before text is encoded.
+// FAILED_PRECONDITION: a chat where the checkpoint's template is not known. Sizes are checked before text is encoded,
+// and encoding ends where the text is longer than the context, or with the status of CallTimes::over.
 #pragma once
 
+#include <functional>
 #include <optional>
 
 #include "absl/status/statusor.h"
@@ -17,6 +19,8 @@ namespace halftone {
 struct CallTimes {
   Nanoseconds now = 0;                  // on the engine's clock
   std::optional<Nanoseconds> deadline;  // the call's own
+  // Not OK: nobody waits for the answer any more. Empty: always OK. Asked on the thread that works for the call.
+  std::function<absl::Status()> over = {};
 };
 
 absl::StatusOr<Request> make_generate_request(const v1::GenerateRequest& wire, const RequestRules& rules,

@@ -1,11 +1,8 @@
 #include "server/text/spelling.h"
 
-#include <algorithm>
-
 #include "absl/strings/ascii.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
-#include "server/text/utf8_stream.h"
+#include "server/text/clean_text.h"
 
 namespace halftone {
 namespace {
@@ -38,9 +35,7 @@ std::optional<unsigned char> byte_of_piece(std::string_view piece) {
 }
 
 std::string quoted_piece(std::string_view piece) {
-  size_t end = std::min<size_t>(piece.size(), 80);
-  while (end < piece.size() && end > 76 && (static_cast<unsigned char>(piece[end]) & 0xc0) == 0x80) --end;
-  return absl::StrCat("\"", absl::Utf8SafeCHexEscape(utf8_with_replacement(piece.substr(0, end))), "\"");
+  return absl::StrCat("\"", shown(piece, 80), "\"");
 }
 
 }  // namespace halftone

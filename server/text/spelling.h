@@ -13,7 +13,7 @@ std::string spaces_to_marks(std::string_view text);
 std::string marks_to_spaces(std::string_view text);
 // The byte that a piece <0xNN> stands for.
 std::optional<unsigned char> byte_of_piece(std::string_view piece);
-// In quotation marks, escaped, the first 80 bytes; UTF-8 whatever the piece is.
+// In quotation marks, escaped, the first 80 bytes.
 std::string quoted_piece(std::string_view piece);
 
 }  // namespace halftone

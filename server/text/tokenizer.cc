@@ -188,6 +188,15 @@ std::span<const TokenId> Tokenizer::eos() const { return tables_->eos; }
 bool Tokenizer::adds_bos() const { return tables_->adds_bos(); }
 std::optional<size_t> Tokenizer::most_bytes_per_token() const { return tables_->most_bytes_per_token; }
 
+uint64_t Tokenizer::bytes_of_longest(size_t pieces) const {
+  const std::vector<size_t>& longest = tables_->longest;
+  uint64_t sum = 0;
+  for (size_t i = 0; i < std::min(pieces, longest.size()); ++i) sum += longest[i];
+  return pieces <= longest.size() ? sum : sum + (pieces - longest.size()) * longest.back();
+}
+
+size_t Tokenizer::most_text_bytes_per_token() const { return tables_->most_text_bytes; }
+
 size_t Tokenizer::least_tokens(std::string_view text) const {
   if (!tables_->most_bytes_per_token) return 0;
   const auto seen = std::count_if(text.begin(), text.end(), [&](char c) {

@@ -69,6 +69,10 @@ class Tokenizer {
   // No token stands for more bytes of a text than this. Nothing where there is no such bound: where a token swallows
   // the white space beside it, or a row of unknown characters is one token.
   std::optional<size_t> most_bytes_per_token() const;
+  // The sum of the sizes of the so many longest pieces, and the most bytes that one of them gives to a decoded text:
+  // what an answer of tokens can have at most.
+  uint64_t bytes_of_longest(size_t pieces) const;
+  size_t most_text_bytes_per_token() const;
   // The text has at least so many tokens, known without encoding it.
   size_t least_tokens(std::string_view text) const;
 

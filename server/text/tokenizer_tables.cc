@@ -10,6 +10,7 @@
 #include "server/text/byte_alphabet.h"
 #include "server/text/spelling.h"
 #include "server/text/unicode.h"
+#include "server/text/utf8_stream.h"
 
 namespace halftone {
 namespace {
@@ -243,6 +244,20 @@ void Tokenizer::Tables::fill_most_bytes() {
   most_bytes_per_token = vocabulary.nfc_normalize ? kMostByComposing * most : most;
 }
 
+void Tokenizer::Tables::fill_longest() {
+  constexpr size_t kKept = 64;
+  for (const std::string& piece : bytes) {
+    longest.push_back(piece.size());
+    // A byte that is no character alone may be shown as U+FFFD, which has three.
+    if (piece.size() * 3 > most_text_bytes) {
+      most_text_bytes = std::max(most_text_bytes, utf8_with_replacement(piece).size());
+    }
+  }
+  const size_t kept = std::min(kKept, longest.size());
+  std::partial_sort(longest.begin(), longest.begin() + static_cast<ptrdiff_t>(kept), longest.end(), std::greater<>());
+  longest.resize(kept);
+}
+
 absl::Status Tokenizer::Tables::fill(Vocabulary from) {
   vocabulary = std::move(from);
   if (auto status = check_pieces(); !status.ok()) return status;
@@ -263,6 +278,7 @@ absl::Status Tokenizer::Tables::fill(Vocabulary from) {
   if (auto status = by_score ? fill_merges_from_scores() : fill_merges(); !status.ok()) return status;
   fill_eos(ends);
   fill_most_bytes();
+  fill_longest();
   vocabulary.merges = {};
   vocabulary.scores = {};
   return absl::OkStatus();

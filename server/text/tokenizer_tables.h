@@ -33,6 +33,8 @@ struct Tokenizer::Tables {
   std::vector<TokenId> eos;
   absl::flat_hash_set<TokenId> eos_set;
   std::optional<size_t> most_bytes_per_token;
+  std::vector<size_t> longest;  // sizes of the longest pieces, the longest first; at least one
+  size_t most_text_bytes = 0;
 
   static constexpr TokenId kNoToken = -1;
 
@@ -58,6 +60,7 @@ struct Tokenizer::Tables {
   absl::Status fill_merges_from_scores();
   void fill_eos(const std::vector<TokenId>& ends);
   void fill_most_bytes();
+  void fill_longest();
 };
 
 }  // namespace halftone

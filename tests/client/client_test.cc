@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <cmath>
+#include <limits>
 #include <thread>
 
 #include "client/status.h"
@@ -113,6 +115,19 @@ TEST(Client, ADeadlineCoversAllAttempts) {
   const Result result = generate(client, {.deadline_seconds = 0.5});
   EXPECT_FALSE(result.status.ok());
   EXPECT_LT(result.seconds, 2);
+}
+
+TEST(Client, AnyNumberOfSecondsIsADeadline) {
+  ScriptedServer server;
+  server.answer({{.messages = {message_of("x", true)}, .status = absl::OkStatus(), .usage = ""}});
+  Client client = impatient(server);
+  const double infinity = std::numeric_limits<double>::infinity();
+  for (double seconds : {1e10, 1e300, infinity}) {
+    EXPECT_TRUE(generate(client, {.deadline_seconds = seconds}).status.ok()) << seconds;
+  }
+  for (double seconds : {std::nan(""), -1.0, -infinity}) {
+    EXPECT_LT(generate(client, {.deadline_seconds = seconds}).seconds, 5) << seconds;  // at once, whoever is first
+  }
 }
 
 TEST(Client, ADeadlineEndsAStream) {

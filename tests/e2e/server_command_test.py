@@ -58,6 +58,19 @@ class Mistakes(unittest.TestCase):
         self.refused("--queue-requests", *self.serve_with("--queue-requests", 0))
         self.refused("--stall-seconds", *self.serve_with("--stall-seconds", "soon"))
 
+    def test_numbers_that_no_flag_could_mean(self):
+        for flag in ("--stall-seconds", "--drain-seconds", "--keepalive-seconds"):
+            for value in ("nan", "inf", "-inf", "1e10", "-1", "86400.1"):
+                self.refused(f"{flag}: {value} is outside .*86400", *self.serve_with(flag, value))
+        self.refused("--stall-seconds: 0 is outside", *self.serve_with("--stall-seconds", 0))
+        self.refused("--keepalive-seconds: 1e-9 is outside", *self.serve_with("--keepalive-seconds", "1e-9"))
+        for flag, values in {"--max-context": ("nan", -1, 16777217), "--queue-requests": ("nan", -1, 1 << 32, "1e30"),
+                             "--kv-bytes": ("nan", -1, "2PiB", (1 << 64) - 65536),
+                             "--queue-tokens": ("nan", -1, "1e30"),
+                             "--threads": ("nan", -1, 257), "--port": ("nan", -1, 65536)}.items():
+            for value in values:
+                self.refused(flag, "--model", MODEL, flag, value)
+
     def test_a_mode_with_a_slip_names_those_that_exist(self):
         self.refused(r'"w4a61" is not known.*w4a16\+kv8', *self.serve_with("--modes", "w4a61"))
         self.refused(r'"" is not known', *self.serve_with("--modes", "w4a16,"))

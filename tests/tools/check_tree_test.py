@@ -130,7 +130,7 @@ class CheckTree(unittest.TestCase):
         self.expect("kernels/weights/w4/w4.h", HEADER + "#include <immintrin.h>\n", "intrinsics here")
 
     def test_http_is_in_its_folder_only(self):
-        self.expect("server/metrics/a.h", HEADER + "#include <httplib.h>\n", "HTTP here")
+        self.expect("server/metrics/a.h", HEADER + "#include <boost/beast/http.hpp>\n", "HTTP here")
 
     def test_headers_are_named_from_the_root(self):
         self.expect("kernels/cpu/a.h", HEADER + '#include "scale.h"\n', "not named from the root")

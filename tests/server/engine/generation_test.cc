@@ -221,8 +221,8 @@ TEST(Generation, CountsTokensForPenalties) {
     EXPECT_EQ(rows[0].counts[place].in_prompt, in_prompt);
     EXPECT_EQ(rows[0].counts[place].in_output, in_output);
   };
-  expect(0, 9, true, 0);
-  expect(1, 8, true, 1);
+  expect(0, 8, true, 1);
+  expect(1, 9, true, 0);
   expect(2, 60, false, 2);
 }
 

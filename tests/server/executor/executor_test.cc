@@ -122,6 +122,54 @@ TEST(Executor, AnArenaOfLessThanTwoPagesIsRefusedWithTheNumbers) {
   EXPECT_TRUE(create(tiny_source(), {.kv_bytes = 2 * kPage16}).ok());
 }
 
+// Requests see the context, so it is never more than one of them could use.
+TEST(Executor, ASequenceIsAsLongAsThePagesHold) {
+  ExecutorRig rig(tiny_source(), {.modes = {"f32", "f32+kv8"}, .kv_bytes = 5 * kPage});
+  ASSERT_EQ(rig.executor().pages(), 5);
+  EXPECT_EQ(rig.executor().context(), 5 * 32) << "of the mode whose pages hold more tokens";
+  uint64_t tables = 0;
+  for (const MemoryEntry& entry : rig.ledger().entries()) {
+    if (entry.tag.category == MemoryCategory::kOther) tables += entry.bytes;
+  }
+  EXPECT_EQ(tables, 5 * 32 * static_cast<uint64_t>(tiny_source().config.head_dim) * sizeof(float));
+  EXPECT_EQ(ExecutorRig(tiny_source(), {.max_context = 20, .kv_bytes = 5 * kPage16}).executor().context(), 20);
+}
+
+TEST(Executor, AContextFarBeyondThePagesCostsNothing) {
+  ModelSource source = tiny_source();
+  source.config.context = int64_t{1} << 30;
+  ExecutorRig rig(source, {.kv_bytes = 4 * kPage16});
+  EXPECT_EQ(rig.executor().context(), 4 * 16);
+}
+
+TEST(Executor, MoreMemoryThanIsFreeIsRefusedBeforeItIsTaken) {
+  const absl::Status status = create(tiny_source(), {.kv_bytes = uint64_t{1} << 40, .free_bytes = uint64_t{1} << 30});
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+  for (const char* word : {"not enough memory", "--kv-bytes", "--modes", "1073.7 MB"}) {
+    EXPECT_THAT(std::string(status.message()), HasSubstr(word));
+  }
+  EXPECT_EQ(create(tiny_source(), {.kv_bytes = 4 * kPage16, .free_bytes = 1000}).code(),
+            absl::StatusCode::kResourceExhausted);
+}
+
+TEST(Executor, AnArenaOfItsOwnChoiceLeavesRoomForTheWeights) {
+  auto arena = [](uint64_t free) -> uint64_t {
+    Ledger ledger;
+    const std::unique_ptr<Device> device = make_cpu_device({1, ""}, ledger);
+    const auto made = LocalExecutor::create(
+        tiny_source(), *device, {.modes = *parse_modes("f32"), .default_kv_bytes = free / 4, .free_bytes = free});
+    if (!made.ok()) return 0;
+    EXPECT_LE(ledger.total(), free);
+    return static_cast<uint64_t>((*made)->pages()) * (*made)->page_bytes();
+  };
+  const uint64_t alone = ExecutorRig(tiny_source(), {.max_step_tokens = 512}).ledger().total() - (1 << 20);
+  EXPECT_NEAR(static_cast<double>(arena(100 * alone)), 25.0 * static_cast<double>(alone), 2.0 * kPage16);
+  const uint64_t tight = arena(alone + 40 * kPage16);
+  EXPECT_GT(tight, 0u);
+  EXPECT_LE(tight, 25 * kPage16) << "half of what is left, the tables of a whole context among it";
+  EXPECT_EQ(arena(alone / 2), 0u);
+}
+
 TEST(Executor, AModelThatItCannotRunIsRefused) {
   ModelSource source = tiny_source();
   source.config.architecture = "mamba";

@@ -133,7 +133,7 @@ TEST_P(Rows, DrawsAgreeWithAPlainSamplerWhateverIsEdited) {
     for (const std::vector<int32_t>& banned : {nothing, forbidden}) {
       std::vector<double> logits = last_logits();
       plain_edits(edits, counts, banned, logits);
-      for (float temperature : {0.0f, 1e-3f, 0.7f, 1.0f, 1e3f}) {
+      for (float temperature : {0.0f, 1e-45f, 1e-39f, 1e-38f, 1e-3f, 0.7f, 1.0f, 1e3f}) {
         SamplingParams sampling = edits;
         sampling.temperature = temperature;
         for (sampling.seed = 0; sampling.seed < 12; ++sampling.seed) {

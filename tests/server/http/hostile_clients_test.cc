@@ -6,10 +6,12 @@
 #include <atomic>
 #include <chrono>
 #include <csignal>
+#include <map>
 #include <memory>
 #include <random>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "server/http/http_server.h"
@@ -30,10 +32,8 @@ class HostileClients : public ::testing::Test {
   void SetUp() override {
     HttpConfig config;
     config.port = 0;
-    config.threads = 2;
     config.request_time = milliseconds(400);
     config.response_time = milliseconds(400);
-    config.patience = milliseconds(50);
     auto server = HttpServer::start(config, {[this] { return page_; }, [] { return Health::kServing; }});
     ASSERT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
@@ -69,7 +69,7 @@ TEST_F(HostileClients, GarbageIsNoRequest) {
         std::string("BREW /metrics HTTP/1.1\r\n\r\n"), std::string(64, '\0') + "\r\n\r\n",
         std::string("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), std::string("\x16\x03\x01\x02\x00\x01\r\n\r\n", 10)}) {
     const int status = provoke(garbage).status;
-    EXPECT_TRUE(status == 0 || (status >= 400 && status < 500)) << status << " for " << garbage;
+    EXPECT_TRUE(status == 0 || (status >= 400 && status < 500) || status == 505) << status << " for " << garbage;
   }
   expect_alive();
 }
@@ -103,7 +103,7 @@ TEST_F(HostileClients, AHeadWithoutEndIsCutAtTheLimit) {
 TEST_F(HostileClients, ManyHeadersAreCutAtTheLimit) {
   std::string request = "GET /metrics HTTP/1.1\r\n";
   for (int i = 0; i < 1000; ++i) request += "X-" + std::to_string(i) + ": y\r\n";
-  EXPECT_EQ(provoke(request + "\r\n").status, 400);
+  EXPECT_EQ(provoke(request + "\r\n").status, 431);
   expect_alive();
 }
 
@@ -111,20 +111,51 @@ TEST_F(HostileClients, ARangeAskedForAThousandTimesMultipliesNothing) {
   page_ = std::string(100'000, 'p');
   std::string ranges = "bytes=0-";
   for (int i = 0; i < 2000; ++i) ranges += ",0-";
-  const Answer answer = provoke("GET /metrics HTTP/1.1\r\nRange: " + ranges + "\r\n\r\n");
+  const Answer answer = provoke("GET /metrics HTTP/1.1\r\nConnection: close\r\nRange: " + ranges + "\r\n\r\n");
   EXPECT_LE(answer.body.size(), page_.size());
   EXPECT_EQ(ask(port(), "GET", "/metrics", "Range: bytes=0-9\r\n").body.size(), page_.size());
   expect_alive();
 }
 
 TEST_F(HostileClients, ABodyIsNeitherReadNorWaitedFor) {
-  for (const char* length : {"1000000000000", "-1", "99999999999999999999999999", "x"}) {
+  const std::map<std::string, int> status_of_length = {
+      {"5", 405}, {"1000000000000", 413}, {"-1", 400}, {"99999999999999999999999999", 400}, {"x", 400}, {"5, 6", 400}};
+  for (const auto& [length, status] : status_of_length) {
     const auto start = Clock::now();
-    const Answer answer = provoke(std::string("POST /metrics HTTP/1.1\r\nContent-Length: ") + length + "\r\n\r\n");
-    EXPECT_EQ(answer.status, 405) << length;
+    const Answer answer = provoke("POST /metrics HTTP/1.1\r\nContent-Length: " + length + "\r\n\r\n");
+    EXPECT_EQ(answer.status, status) << length;
     EXPECT_LT(Clock::now() - start, kLong) << length;
   }
   EXPECT_EQ(provoke("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nFFFFFFFFFFFFFFFF\r\n").status, 405);
+  expect_alive();
+}
+
+// Where two readers could see two ends of a request, there is none; where a body is, nothing behind it is a request.
+TEST_F(HostileClients, NothingIsSmuggledInABody) {
+  const std::string inner = "GET /healthz HTTP/1.1\r\n\r\n";
+  const std::string length = "Content-Length: " + std::to_string(inner.size()) + "\r\n";
+  const std::vector<std::pair<std::string, int>> status_of_headers = {
+      {"Content-Length: 3\r\nContent-Length: 5\r\n", 400},
+      {"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", 400},
+      {"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", 400},
+      {"Content-Length : 5\r\n", 400},
+      {"Content-Length: +5\r\n", 400},
+      {"Content-Length: 0x5\r\n", 400},
+      {"X: a\rTransfer-Encoding: chunked\r\n", 400},
+      {std::string("X: a\0b\r\n", 8), 400},
+      {length, 200},
+      {"Transfer-Encoding: chunked\r\n", 200},
+      {"Transfer-Encoding: gzip\r\n", 200},
+      {"Transfer-Encoding: gzip, chunked\r\n", 200}};
+  for (const auto& [headers, status] : status_of_headers) {
+    RawClient client(port());
+    client.send("GET /metrics HTTP/1.1\r\nHost: x\r\n" + headers + "\r\n" + inner);
+    bool hung_up = false;
+    const std::string bytes = client.read_all(kLong, &hung_up);
+    EXPECT_TRUE(hung_up) << headers;
+    EXPECT_EQ(parse_answer(bytes).status, status) << headers;
+    EXPECT_EQ(bytes.find("HTTP/1.1 ", 1), std::string::npos) << "a second answer to " << headers;
+  }
   expect_alive();
 }
 
@@ -154,26 +185,15 @@ TEST_F(HostileClients, AReaderThatReadsNothingIsDropped) {
   expect_alive();
 }
 
-TEST_F(HostileClients, CrowdsOfSilentOnesDelayOthersOnlyForAMoment) {
-  std::vector<std::unique_ptr<RawClient>> crowd;
-  for (int i = 0; i < 40; ++i) {
-    crowd.push_back(std::make_unique<RawClient>(port()));
-    crowd.back()->send("GET /metrics HTTP/1.1\r\n");
-  }
-  const auto start = Clock::now();
-  expect_alive();
-  // 40 clients x 50 ms of patience / 2 threads; with the whole request_time it would be 8 s.
-  EXPECT_LT(Clock::now() - start, seconds(5));
-}
-
 TEST_F(HostileClients, StopDoesNotWaitForThem) {
   HttpConfig patient;
   patient.port = 0;
-  patient.request_time = patient.response_time = patient.patience = std::chrono::hours(1);
+  patient.request_time = patient.response_time = patient.idle_time = std::chrono::hours(1);
   auto server =
       HttpServer::start(patient, {[] { return std::string(50 << 20, 'p'); }, [] { return Health::kServing; }});
   ASSERT_TRUE(server.ok()) << server.status();
-  RawClient silent((*server)->port()), half((*server)->port()), deaf((*server)->port());
+  RawClient silent((*server)->port()), half((*server)->port()), deaf((*server)->port()), idle((*server)->port());
+  idle.send("GET / HTTP/1.1\r\n\r\n");
   half.send("GET /metrics HTTP/1.1\r\n");
   deaf.send("GET /metrics HTTP/1.1\r\n\r\n");
   std::this_thread::sleep_for(milliseconds(200));

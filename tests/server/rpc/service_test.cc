@@ -170,9 +170,17 @@ void note_load(std::set<std::string>& seen) {
     });
   }
   Client client = server.client();
+  v1::TokenizeRequest text;
+  text.set_text(std::string(1 << 20, 'a'));
+  for (int i = 0; i < 2; ++i) {
+    threads.emplace_back([&] {
+      while (!cancellation.cancelled()) (void)server.client().tokenize(text, {std::nullopt, &cancellation});
+    });
+  }
   EXPECT_TRUE(server.eventually([&] {
     note_fields(*client.info(), seen);
-    return seen.count("halftone.v1.Load.running") > 0 && seen.count("halftone.v1.Load.estimated_queue_seconds") > 0;
+    return seen.count("halftone.v1.Load.running") > 0 && seen.count("halftone.v1.Load.text_calls") > 0 &&
+           seen.count("halftone.v1.Load.estimated_queue_seconds") > 0;
   }));
   cancellation.cancel();
   for (std::thread& thread : threads) thread.join();
@@ -210,6 +218,7 @@ TEST(Responses, EveryFieldCanBeSeen) {
   note_fields(*client.generate(request), seen);
   request = text_request(std::string(100, '!'), 4);
   request.mutable_output()->set_receipt(true);
+  request.mutable_scheduling()->set_cache_salt("ours");
   note_fields(*client.generate(request), seen);
   note_fields(*client.generate(request), seen);  // the second time from the prefix cache
 

@@ -5,8 +5,6 @@
 
 #include <limits>
 
-#include "server/text/spelling.h"
-#include "server/text/utf8_stream.h"
 #include "tests/server/text/tiny_vocabularies.h"
 
 namespace halftone {
@@ -231,16 +229,6 @@ TEST(SentencePieceTokenizer, DecodingTakesTheSpaceBeforeTheTextAway) {
 TEST(SentencePieceTokenizer, TextNeverBecomesASpecialTokenByMerging) {
   const auto tokenizer = tokenizer_of(sentence_piece({kMark, "<", "s", ">", "/", "<s", "s>", "</"}));
   for (const TokenId id : tokenizer->encode("<s></s>")) EXPECT_GT(id, 2);
-}
-
-TEST(Spelling, AQuotedPieceIsAlwaysUtf8) {
-  EXPECT_EQ(quoted_piece("a\n\"\x1b"), "\"a\\n\\\"\\x1b\"");
-  EXPECT_EQ(quoted_piece("\xff"), "\"\xef\xbf\xbd\"");
-  for (size_t before = 76; before < 82; ++before) {
-    const std::string quoted = quoted_piece(std::string(before, 'x') + "\xf0\x9f\x99\x82 end");
-    EXPECT_EQ(quoted, utf8_with_replacement(quoted)) << before;
-    EXPECT_EQ(quoted.find("\xef\xbf\xbd"), std::string::npos) << before;
-  }
 }
 
 TEST(Tokenizer, AnswersForIdsThatDoNotExist) {
