@@ -64,9 +64,10 @@ absl::Status read_text(const std::string& directory, const HuggingFaceConfig& co
   source.vocabulary = std::move(files->vocabulary);
   source.chat_template = chat->empty() ? std::move(files->chat_template) : *std::move(chat);
   if (!source.vocabulary.bos) source.vocabulary.bos = config.bos;
+  std::vector<TokenId>& eos = source.vocabulary.eos;
+  std::set<TokenId> seen(eos.begin(), eos.end());
   for (TokenId id : config.eos) {
-    std::vector<TokenId>& eos = source.vocabulary.eos;
-    if (std::find(eos.begin(), eos.end(), id) == eos.end()) eos.push_back(id);
+    if (seen.insert(id).second) eos.push_back(id);
   }
   drop_tokens_beyond(source.config.vocabulary, path, source.vocabulary, source.warnings);
   mark_chat_tokens(source.chat_template, source.vocabulary);

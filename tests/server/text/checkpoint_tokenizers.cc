@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 #include <fstream>
+#include <map>
 #include <sstream>
 
 #include "server/source/gguf_file.h"
@@ -57,12 +58,16 @@ std::optional<TokenizerFiles> load_files(const std::string& path) {
   return *std::move(files);
 }
 
-std::unique_ptr<Tokenizer> load_tokenizer(const std::string& path) {
+const Tokenizer* load_tokenizer(const std::string& path) {
+  static std::map<std::string, std::unique_ptr<Tokenizer>> loaded;
+  const auto [place, is_new] = loaded.try_emplace(path);
+  if (!is_new) return place->second.get();
   auto files = load_files(path);
   if (!files) return nullptr;
   auto tokenizer = Tokenizer::create(std::move(files->vocabulary));
   EXPECT_TRUE(tokenizer.ok()) << path << ": " << tokenizer.status();
-  return tokenizer.ok() ? *std::move(tokenizer) : nullptr;
+  if (tokenizer.ok()) place->second = *std::move(tokenizer);
+  return place->second.get();
 }
 
 std::vector<Vector> load_vectors(const std::string& path_without_ending) {

@@ -19,7 +19,8 @@ std::string default_model_path();
 // From FOLDER/tokenizer.json (and tokenizer_config.json), or from a .gguf file. Nothing where it is missing; a file
 // that is there and can't be read fails the test.
 std::optional<TokenizerFiles> load_files(const std::string& path);
-std::unique_ptr<Tokenizer> load_tokenizer(const std::string& path);
+// Read once for all tests of the program; null where it is missing.
+const Tokenizer* load_tokenizer(const std::string& path);
 
 struct Vector {
   std::string text;

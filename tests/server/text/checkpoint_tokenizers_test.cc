@@ -21,7 +21,7 @@ class CheckpointVectors : public testing::TestWithParam<Checkpoint> {};
 
 TEST_P(CheckpointVectors, EveryTextBecomesItsIds) {
   const auto vectors = load_vectors(shared_data("tokenizers/" + GetParam().vectors));
-  const auto tokenizer = load_tokenizer(shared_data("tokenizers/" + GetParam().tokenizer));
+  const Tokenizer* tokenizer = load_tokenizer(shared_data("tokenizers/" + GetParam().tokenizer));
   if (vectors.empty() || !tokenizer) GTEST_SKIP() << "no shared data for " << GetParam().name;
   EXPECT_EQ(vectors.size(), 46u);
   for (const Vector& vector : vectors) {
@@ -54,7 +54,7 @@ class SmolLm : public testing::TestWithParam<bool> {
     vectors_ = json::parse(*text);
   }
   json vectors_;
-  std::unique_ptr<Tokenizer> tokenizer_;
+  const Tokenizer* tokenizer_ = nullptr;
 };
 
 TEST_P(SmolLm, EveryTextBecomesItsIds) {
@@ -107,7 +107,7 @@ TEST(CheckpointTokenizers, ScoresAndMergesMakeTheSameTokens) {
   const std::string sample = text->substr(0, 200000) + shakespeare->substr(0, 200000);
   for (const auto& [folder, file] : {std::pair{"tokenizers/llama2", "tokenizers/llama2/ggml-vocab-llama-spm.gguf"},
                                      {"models/stories260K-hf", "models/stories260K/stories260K.gguf"}}) {
-    const auto by_merges = load_tokenizer(shared_data(folder)), by_scores = load_tokenizer(shared_data(file));
+    const Tokenizer *by_merges = load_tokenizer(shared_data(folder)), *by_scores = load_tokenizer(shared_data(file));
     ASSERT_TRUE(by_merges && by_scores);
     EXPECT_EQ(by_merges->encode(sample), by_scores->encode(sample)) << folder;
     EXPECT_EQ(by_scores->decode(by_scores->encode(sample)), sample);
