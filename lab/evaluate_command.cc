@@ -120,6 +120,7 @@ absl::StatusOr<Report> make_report(const EvaluateFlags& flags) {
   if (absl::Status status = check_outputs(flags); !status.ok()) return status;
   absl::StatusOr<ModelSource> source = open_model(flags.model);
   if (!source.ok()) return source.status();
+  for (const std::string& line : source->warnings) std::fprintf(stderr, "halftone-lab: %s\n", line.c_str());
   absl::StatusOr<Decoder> decoder = describe_decoder(*source);
   if (!decoder.ok()) return decoder.status();
   absl::StatusOr<TextWindows> text = windows_of(*source, flags);

@@ -44,7 +44,7 @@ void add_flags(CLI::App& app, ServerConfig& c) {
       ->capture_default_str();
   app.add_option("--pack-cache", c.pack_cache,
                  "Directory that keeps quantized weights for the next start; it is made where it is missing, and as "
-                 "trusted as the checkpoint; empty: none")
+                 "trusted as the checkpoint: not used where anybody may write to it; empty: none")
       ->capture_default_str();
   app.add_option("--queue-requests", c.queue_requests, "Requests that may wait; beyond that RESOURCE_EXHAUSTED")
       ->capture_default_str()

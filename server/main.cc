@@ -22,10 +22,12 @@
 #include "server/log.h"
 #include "server/memory_account.h"
 #include "server/metrics/metrics.h"
+#include "server/model/decoder.h"
 #include "server/net/socket.h"
 #include "server/quality_cards.h"
 #include "server/rpc/grpc_log.h"
 #include "server/rpc/server.h"
+#include "server/source/mapped_file.h"
 #include "server/source/model_source.h"
 #include "server/stop_signals.h"
 #include "server/text/chat_template.h"
@@ -105,6 +107,9 @@ struct Checkpoint {
 absl::StatusOr<Checkpoint> load_checkpoint(const ServerConfig& config, const std::vector<Mode>& modes, Device& device) {
   absl::StatusOr<ModelSource> source = open_model(config.model);
   if (!source.ok()) return source.status();
+  for (const std::string& line : source->warnings) spdlog::warn("--model: {}", line);
+  // First of all whether it is a model that we run: nothing else in it means anything before.
+  if (absl::Status status = describe_decoder(*source).status(); !status.ok()) return status;
   Checkpoint checkpoint;
   checkpoint.config = source->config;
   checkpoint.generation = source->generation;
@@ -307,5 +312,6 @@ int run_or_say_why(ServerConfig config) {
 int main(int argc, char** argv) {
   halftone::ServerConfig config;
   if (std::optional<int> status = halftone::parse_command_line(argc, argv, &config)) return *status;
+  halftone::explain_shortened_files();
   return halftone::run_or_say_why(config);
 }

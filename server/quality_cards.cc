@@ -5,6 +5,7 @@
 #include <system_error>
 
 #include "absl/strings/str_cat.h"
+#include "server/text/clean_text.h"
 
 namespace halftone {
 namespace {
@@ -41,12 +42,12 @@ QualityCards read_quality_cards(const std::string& directory, std::span<const Mo
     const auto mode =
         std::find_if(modes.begin(), modes.end(), [&](const ModeFacts& facts) { return facts.id == card->mode; });
     if (mode == modes.end()) {
-      cards.ignored.push_back(absl::StrCat(path, ": mode is \"", card->mode, "\", which is not served"));
+      cards.ignored.push_back(absl::StrCat(path, ": mode is \"", shown(card->mode), "\", which is not served"));
     } else if (mode->weights_digest != card->weights_digest) {
-      cards.ignored.push_back(absl::StrCat(path, ": weights_digest is \"", card->weights_digest,
+      cards.ignored.push_back(absl::StrCat(path, ": weights_digest is \"", shown(card->weights_digest),
                                            "\", but the mode's weights are \"", mode->weights_digest, "\""));
     } else if (auto& place = cards.by_mode[static_cast<size_t>(mode - modes.begin())]; place) {
-      cards.ignored.push_back(absl::StrCat(path, ": mode \"", card->mode, "\" has a card already"));
+      cards.ignored.push_back(absl::StrCat(path, ": mode \"", shown(card->mode), "\" has a card already"));
     } else {
       place = *std::move(card);
     }

@@ -4,7 +4,7 @@
 Float32 throughout, except that K after RoPE and V are rounded to IEEE half before anyone attends to them, as our kv16
 cache does. Run from the root of the tree, with torch, transformers and safetensors installed:
 
-    python3 tools/make_golden.py
+    python3 tools/make_golden.py [NAME...]     all of them, or those named
 
 The same versions write the same bytes; tests need none of this.
 """
@@ -68,6 +68,12 @@ FAMILIES = {
                            intermediate_size=88, num_hidden_layers=3, max_position_embeddings=256,
                            rms_norm_eps=1e-6, rope_theta=1000000.0, tie_word_embeddings=False),
         dtype=torch.float16),
+    # Biases on all four products of attention.
+    "llama_attention_bias": dict(
+        config=LlamaConfig(**COMMON, hidden_size=48, num_attention_heads=6, num_key_value_heads=3, head_dim=8,
+                           intermediate_size=104, num_hidden_layers=2, max_position_embeddings=256,
+                           rms_norm_eps=1e-5, rope_theta=10000.0, tie_word_embeddings=True, attention_bias=True),
+        dtype=torch.float32),
 }
 
 
@@ -245,7 +251,8 @@ def main():
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     for number, (name, family) in enumerate(FAMILIES.items()):
-        make(name, family, first_seed=1000 + 100 * number)
+        if name in sys.argv[1:] or not sys.argv[1:]:
+            make(name, family, first_seed=1000 + 100 * number)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,8 @@ std::string head(const v1::ServerInfo& info, const Globals& globals) {
   }
   absl::StrAppend(&out, "  load      ", info.load().running(), " running, ", info.load().waiting(), " waiting (",
                   info.load().waiting_tokens(), " tokens, about ",
-                  absl::StrFormat("%.1f s)\n", info.load().estimated_queue_seconds()));
+                  absl::StrFormat("%.1f s), ", info.load().estimated_queue_seconds()), info.load().text_calls(),
+                  " texts in work (", mib(info.load().text_bytes()), ")\n");
   return out;
 }
 

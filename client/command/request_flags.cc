@@ -31,7 +31,7 @@ void RequestFlags::add_common(CLI::App& app) {
   app.add_option("--temperature", temperature, "0: always the most probable token");
   app.add_option("--top-p", top_p, "Draw from the most probable tokens that together have this probability");
   app.add_option("--top-k", top_k, "Draw from so many tokens; 0: all");
-  app.add_option("--min-p", min_p, "Draw from tokens at least so probable, relative to the best");
+  app.add_option("--min-p", min_p, "Draw from tokens at least so probable, relative to the best, after temperature");
   app.add_option("--repetition-penalty", repetition_penalty, "Above 1: against tokens of prompt and answer");
   app.add_option("--presence-penalty", presence_penalty, "Against tokens that the answer already has");
   app.add_option("--frequency-penalty", frequency_penalty, "... each time that it has them");

@@ -22,7 +22,8 @@ EngineLoad Engine::load() const { return loop_->admission().load(); }
 void Engine::drain(Nanoseconds deadline) { loop_->admission().drain(deadline); }
 void Engine::hasten(Nanoseconds deadline) { loop_->admission().hasten(deadline); }
 bool Engine::draining() const { return loop_->admission().draining(); }
-bool Engine::shares_prefixes() const { return loop_->shares_prefixes(); }
+Nanoseconds Engine::stall_limit() const { return loop_->config().stall_limit; }
+bool Engine::shares_prefixes() const { return loop_->config().prefix_cache; }
 void Engine::on_fatal(std::function<void(absl::Status)> callback) { loop_->on_fatal(std::move(callback)); }
 
 }  // namespace halftone

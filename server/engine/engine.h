@@ -64,6 +64,7 @@ class Engine {
   void hasten(Nanoseconds deadline);
   bool draining() const;
   bool shares_prefixes() const;  // requests may find tokens of others in the prefix cache
+  Nanoseconds stall_limit() const;
   // Set once by main: called on the engine thread when the executor failed and every stream was ended with INTERNAL.
   void on_fatal(std::function<void(absl::Status)> callback);
 

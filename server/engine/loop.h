@@ -35,7 +35,7 @@ class Engine::Loop {
   std::shared_ptr<OutputStream> submit(Request request, Refusal* refusal);
   void on_fatal(std::function<void(absl::Status)> callback);
   Admission& admission() { return admission_; }
-  bool shares_prefixes() const { return config_.prefix_cache; }
+  const EngineConfig& config() const { return config_; }
 
  private:
   // One request from the time the engine thread took it.

@@ -88,6 +88,7 @@ class Cutter {
 std::vector<LogitEdit> make_edits(const LogitRow& row, int64_t vocabulary) {
   const SamplingParams& params = *row.sampling;
   std::vector<LogitEdit> all;  // those of one id in the order in which they come
+  all.reserve((params.penalizes() ? row.counts.size() : 0) + params.logit_bias.size() + row.banned.size());
   auto inside = [&](int32_t id) { return id >= 0 && id < vocabulary; };
   auto lower_id = [](const LogitEdit& a, const LogitEdit& b) { return a.id < b.id; };
   if (params.penalizes()) {

@@ -1,11 +1,14 @@
 #include "server/model/decoder.h"
 
+#include <algorithm>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "server/model/families/families.h"
+#include "server/source/message.h"
 
 namespace halftone {
 namespace {
@@ -51,10 +54,41 @@ std::vector<Expected> expected_tensors(const Decoder& decoder) {
                                       {"up", c.ffn, c.dim},
                                       {"down", c.dim, c.ffn}};
     if (decoder.qkv_bias) of_layer.insert(of_layer.end(), {{"q_bias", 1, q}, {"k_bias", 1, kv}, {"v_bias", 1, kv}});
+    if (decoder.o_bias) of_layer.push_back({"o_bias", 1, c.dim});
     if (decoder.qk_norm) of_layer.insert(of_layer.end(), {{"q_norm", 1, c.head_dim}, {"k_norm", 1, c.head_dim}});
     for (Expected& e : of_layer) all.push_back({at + e.name, e.rows, e.cols});
   }
   return all;
+}
+
+// Some layer has one of the tensors. Where one has it, expected_tensors() asks for all of them.
+bool has_part(const ModelSource& source, const std::vector<std::string>& names) {
+  return std::ranges::any_of(source.tensors, [&](const auto& tensor) {
+    const size_t dot = tensor.first.rfind('.');
+    return dot != std::string::npos && std::ranges::find(names, tensor.first.substr(dot + 1)) != names.end();
+  });
+}
+
+bool uses(Part part, const ModelSource& source, const std::vector<std::string>& names) {
+  return part == Part::kMust || (part == Part::kMay && has_part(source, names));
+}
+
+// What nobody would read may change the answers: it is refused.
+absl::Status check_nothing_unused(const ModelSource& source, const std::vector<Expected>& expected) {
+  std::set<std::string> used = {"rope_factors"};
+  for (const Expected& e : expected) used.insert(e.name);
+  constexpr size_t kMostNamed = 4;
+  std::vector<std::string> unused;
+  size_t count = 0;
+  for (const auto& [name, tensor] : source.tensors) {
+    if (used.contains(name)) continue;
+    if (++count <= kMostNamed) unused.push_back(shown(tensor->name()));
+  }
+  if (count == 0) return absl::OkStatus();
+  return absl::UnimplementedError(absl::StrCat(
+      count == 1 ? "tensor " : "tensors ", absl::StrJoin(unused, ", "),
+      count > kMostNamed ? absl::StrCat(" and ", count - kMostNamed, " more") : "", count == 1 ? " is" : " are",
+      " not used by models of architecture ", source.config.architecture, ", so that the answers would be others"));
 }
 
 absl::Status check_config(const ModelConfig& c) {
@@ -86,17 +120,21 @@ absl::StatusOr<Decoder> describe_decoder(const ModelSource& source) {
     std::vector<std::string> known;
     for (const Family* f : all_families())
       known.push_back(absl::StrCat(std::string(f->architecture), " (", std::string(f->models), ")"));
-    return absl::UnimplementedError(absl::StrCat("architecture \"", source.config.architecture,
+    return absl::UnimplementedError(absl::StrCat("architecture \"", shown(source.config.architecture),
                                                  "\" is not known; known ones: ", absl::StrJoin(known, ", ")));
   }
-  Decoder decoder{source.config, family->qkv_bias, family->qk_norm};
+  Decoder decoder{source.config, uses(family->qkv_bias, source, {"q_bias", "k_bias", "v_bias"}),
+                  uses(family->o_bias, source, {"o_bias"}), uses(family->qk_norm, source, {"q_norm", "k_norm"})};
   if (!family->sliding_window) decoder.config.sliding_window = 0;
   absl::Status status = check_config(decoder.config);
   if (!status.ok()) return status;
-  for (const Expected& e : expected_tensors(decoder)) {
+  const std::vector<Expected> expected = expected_tensors(decoder);
+  for (const Expected& e : expected) {
     status = check_tensor(source, e.name, e.rows, e.cols);
     if (!status.ok()) return status;
   }
+  status = check_nothing_unused(source, expected);
+  if (!status.ok()) return status;
   return decoder;
 }
 

@@ -1,5 +1,8 @@
 #include "server/model/pack_cache.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cctype>
 #include <cstring>
@@ -40,7 +43,24 @@ size_t PackCache::add(const std::string& tensor, const std::string& choice, cons
   return items_.size() - 1;
 }
 
+// Whoever may write to the directory decides on the weights.
+bool PackCache::may_be_used() const {
+  struct stat info;
+  if (::stat(directory_.c_str(), &info) != 0 || !S_ISDIR(info.st_mode)) return true;  // as it turns out later
+  if ((info.st_mode & S_IWOTH) != 0) {
+    warn_(absl::StrCat(directory_, ": anybody may write to it, and would decide on the weights: not used until that ",
+                       "right is taken away (chmod o-w)"));
+    return false;
+  }
+  if (info.st_uid != ::geteuid() && info.st_uid != 0) {
+    warn_(absl::StrCat(directory_, ": belongs to the user ", info.st_uid, ", who decides on the weights with it"));
+  }
+  return true;
+}
+
 void PackCache::open() {
+  used_ = may_be_used();
+  if (!used_) return;
   for (auto& [choice, file] : files_) {
     file.path = (std::filesystem::path(directory_) / file_name(source_, choice)).string();
     open_file(choice, &file);
@@ -82,6 +102,7 @@ bool PackCache::read(size_t i) {
 }
 
 void PackCache::write() {
+  if (!used_) return;
   for (const auto& [choice, file] : files_) {
     if (!file.trouble.empty()) warn_(absl::StrCat(file.trouble, "; packed anew"));
     if (file.complete) continue;
@@ -96,8 +117,12 @@ bool PackCache::is_ours(const std::string& tensor, const File& file) const {
 
 absl::Status PackCache::write_file(const std::string& choice, const File& file) const {
   std::error_code error;
-  std::filesystem::create_directories(directory_, error);
+  const bool created = std::filesystem::create_directories(directory_, error);
   if (error) return absl::UnavailableError(absl::StrCat(directory_, ": cannot create: ", error.message()));
+  using std::filesystem::perms;
+  if (created) {
+    std::filesystem::permissions(directory_, perms::others_write, std::filesystem::perm_options::remove, error);
+  }
   absl::StatusOr<std::unique_ptr<PackFileWriter>> writer = PackFileWriter::create(file.path);
   if (!writer.ok()) return writer.status();
   absl::Status status;

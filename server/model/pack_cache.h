@@ -1,7 +1,9 @@
 // Keeps packed matrices in a directory, so that the next start reads them: one file for each source and WeightChoice
 // (pack_file.h). What is found is checked, and what cannot be used is packed again; nothing that goes wrong here ends a
 // start. Several processes may use one directory: files are replaced as a whole, the last one stays. Whoever can write
-// to the directory decides on the weights: it is as trusted as the checkpoint.
+// to the directory decides on the weights: it is as trusted as the checkpoint. So a directory that anybody may write to
+// is not used, nor is such a file in it; that another user owns it is said. A link is followed to be read, and
+// replaced.
 #pragma once
 
 #include <functional>
@@ -45,6 +47,7 @@ class PackCache {
     bool present = false;
   };
 
+  bool may_be_used() const;
   void open_file(const std::string& choice, File* file);
   bool is_ours(const std::string& tensor, const File& file) const;
   absl::Status write_file(const std::string& choice, const File& file) const;
@@ -53,6 +56,7 @@ class PackCache {
   std::function<void(const std::string&)> warn_;
   std::map<std::string, File> files_;  // by choice
   std::vector<Item> items_;
+  bool used_ = true;
   std::mutex mutex_;  // trouble and complete of the files while items are read
 };
 

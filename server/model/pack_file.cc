@@ -6,18 +6,17 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <cstring>
-#include <filesystem>
 #include <span>
-#include <system_error>
 #include <tuple>
 #include <vector>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "server/model/checksum.h"
+#include "server/model/scratch_file.h"
 #include "server/source/json_fields.h"
+#include "server/source/message.h"
 
 namespace halftone {
 namespace {
@@ -88,19 +87,6 @@ nlohmann::json entry_json(const PackEntry& e) {
           {"checksum", absl::StrCat(absl::Hex(e.checksum, absl::kZeroPad16))}};
 }
 
-// What processes left that were killed while they wrote.
-void remove_abandoned(const std::string& path) {
-  namespace fs = std::filesystem;
-  const std::string prefix = fs::path(path).filename().string() + ".";
-  const fs::file_time_type old = fs::file_time_type::clock::now() - std::chrono::hours(1);
-  std::error_code error;
-  for (fs::directory_iterator i(fs::path(path).parent_path(), error), end; !error && i != end; i.increment(error)) {
-    std::error_code ignored;
-    bool scratch = i->path().filename().string().compare(0, prefix.size(), prefix) == 0;
-    if (scratch && i->last_write_time(ignored) < old && !ignored) fs::remove(i->path(), ignored);
-  }
-}
-
 }  // namespace
 
 PackEntry PackEntry::of(const PackedMatrix& matrix) {
@@ -137,6 +123,7 @@ absl::Status PackFile::read_index(const std::string& source, const std::string& 
   struct stat info;
   if (::fstat(descriptor_, &info) != 0) return system_error(path_, "look at");
   if (!S_ISREG(info.st_mode)) return useless(path_, "not a regular file");
+  if ((info.st_mode & S_IWOTH) != 0) return useless(path_, "anybody may write to it");
   auto size = static_cast<uint64_t>(info.st_size);
   Header header;
   if (size < sizeof header) return useless(path_, "truncated");
@@ -169,17 +156,17 @@ absl::Status PackFile::read_entries(const std::string& text, const std::string& 
   std::string its_source = top.text("source"), its_choice = top.text("choice");
   const nlohmann::json* tensors = top.find("tensors");
   if (!top.status().ok()) return top.status();
-  if (its_source != source) return useless(path_, absl::StrCat("of another source, ", its_source));
-  if (its_choice != choice) return useless(path_, absl::StrCat("of another format, ", its_choice));
+  if (its_source != source) return useless(path_, absl::StrCat("of another source, ", shown(its_source)));
+  if (its_choice != choice) return useless(path_, absl::StrCat("of another format, ", shown(its_choice)));
   if (tensors == nullptr || !tensors->is_object()) return useless(path_, "its index has no tensors");
   for (const auto& [tensor, value] : tensors->items()) {
-    if (!value.is_object()) return useless(path_, absl::StrCat(tensor, " is no object"));
-    JsonFields fields(value, path_, tensor + ".");
+    if (!value.is_object()) return useless(path_, absl::StrCat(shown(tensor), " is no object"));
+    JsonFields fields(value, path_, shown(tensor) + ".");
     PackEntry entry = read_entry(&fields);
     if (!fields.status().ok()) return fields.status();
     bool inside = entry.at <= data_end_ && entry.bytes.codes <= data_end_ - entry.at &&
                   entry.bytes.scales <= data_end_ - entry.at - entry.bytes.codes;
-    if (!inside) return useless(path_, absl::StrCat(tensor, " lies outside the file"));
+    if (!inside) return useless(path_, absl::StrCat(shown(tensor), " lies outside the file"));
     entries_.emplace(tensor, std::move(entry));
   }
   return absl::OkStatus();
@@ -219,11 +206,9 @@ absl::Status PackFile::read(const std::string& tensor, const PackedMatrix& matri
 }
 
 absl::StatusOr<std::unique_ptr<PackFileWriter>> PackFileWriter::create(const std::string& path) {
-  remove_abandoned(path);
-  std::string scratch = path + ".XXXXXX";
-  int descriptor = ::mkostemp(scratch.data(), O_CLOEXEC);
-  if (descriptor < 0) return system_error(path, "write");
-  std::unique_ptr<PackFileWriter> writer(new PackFileWriter(path, scratch, descriptor));
+  absl::StatusOr<ScratchFile> scratch = create_scratch_file(path);
+  if (!scratch.ok()) return scratch.status();
+  std::unique_ptr<PackFileWriter> writer(new PackFileWriter(path, scratch->path, scratch->descriptor));
   Header empty;  // of no length: nothing takes it for complete
   absl::Status status = writer->write(&empty, sizeof empty);
   if (!status.ok()) return status;
@@ -304,8 +289,7 @@ absl::Status PackFileWriter::finish(const std::string& source, const std::string
   position_ = end;
   if (!status.ok()) return status;
   // A copy that was given up may have left bytes behind the end.
-  if (::ftruncate(descriptor_, static_cast<off_t>(end)) != 0 || ::fchmod(descriptor_, 0644) != 0 ||
-      ::fsync(descriptor_) != 0) {
+  if (::ftruncate(descriptor_, static_cast<off_t>(end)) != 0 || ::fsync(descriptor_) != 0) {
     return system_error(path_, "write");
   }
   if (::rename(scratch_.c_str(), path_.c_str()) != 0) return system_error(path_, "replace");

@@ -63,8 +63,8 @@ absl::Status read_text_part(const nlohmann::json* text, const std::string& file,
     return absl::InvalidArgumentError(message(file, ": text is missing or no object with name and sha256"));
   }
   JsonFields fields(*text, file, "text.");
-  card->text_name = fields.text("name");
-  card->text_sha256 = fields.text("sha256");
+  card->text_name = clean_text(fields.text("name"));
+  card->text_sha256 = clean_text(fields.text("sha256"));
   return fields.status();
 }
 
@@ -105,7 +105,9 @@ absl::StatusOr<QualityCard> parse_quality_card(std::string_view json, const std:
   if (!object.ok()) return object.status();
   QualityCard card;
   JsonFields fields(*object, file);
-  for (const TextField& f : kTexts) card.*f.member = fields.text(f.key);
+  for (const TextField& f : kTexts) card.*f.member = clean_text(fields.text(f.key));
+  // Compared with the mode's own, however long that is.
+  card.weights_digest = fields.text("weights_digest");
   for (const CountField& f : kCounts) card.*f.member = fields.integer(f.key);
   for (const NumberField& f : kNumbers) {
     // Null is what JSON has for a number that is not finite; a key that is not there is a mistake.

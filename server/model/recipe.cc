@@ -9,6 +9,7 @@
 #include "kernels/weights/weights.h"
 #include "server/source/json_fields.h"
 #include "server/source/mapped_file.h"
+#include "server/source/message.h"
 
 namespace halftone {
 namespace {
@@ -21,8 +22,7 @@ constexpr int64_t kMaxLayers = 100000;
 std::string class_name(TensorClass tensor_class) { return kClassNames[static_cast<size_t>(tensor_class)]; }
 
 absl::Status wrong(const std::string& what, std::string_view got, std::string_view expected) {
-  return absl::InvalidArgumentError(
-      absl::StrCat(what, " is \"", std::string(got), "\"; expected ", std::string(expected)));
+  return absl::InvalidArgumentError(message(what, " is \"", shown(got), "\"; expected ", expected));
 }
 
 absl::Status within_field(const std::string& field, const absl::Status& status) {
@@ -166,7 +166,7 @@ absl::StatusOr<WeightChoice> parse_weight_choice(std::string_view text) {
     }
   }
   return absl::InvalidArgumentError(
-      absl::StrCat("weight format \"", std::string(text), "\" is not known; known formats: ", names));
+      absl::StrCat("weight format \"", shown(text), "\" is not known; known formats: ", names));
 }
 
 absl::StatusOr<Activations> parse_activations(std::string_view text) {
@@ -174,7 +174,7 @@ absl::StatusOr<Activations> parse_activations(std::string_view text) {
   if (text == "a8") return Activations::kA8;
   if (text == "a8t") return Activations::kA8Token;
   return absl::InvalidArgumentError(
-      absl::StrCat("activation format \"", std::string(text), "\" is not known; known formats: a16, a8, a8t"));
+      absl::StrCat("activation format \"", shown(text), "\" is not known; known formats: a16, a8, a8t"));
 }
 
 absl::StatusOr<RecipeFile> parse_recipe(std::string_view json, const std::string& file) {

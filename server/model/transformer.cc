@@ -147,7 +147,7 @@ void Transformer::attention(const Pass& pass, size_t index) {
   const LinearCall output[] = {{.weights = layer.o,
                                 .activations = pass.weights.activations,
                                 .x = attended,
-                                .epilogue = {.add_to_y = true},
+                                .epilogue = {.bias = layer.o_bias, .add_to_y = true},
                                 .y = x}};
   device_.linear(output);
 }

@@ -324,6 +324,7 @@ ModeWeights WeightLoader::mode_weights(size_t mode) const {
     LayerWeights layer{.attention_norm = vector(at("attention_norm")), .mlp_norm = vector(at("mlp_norm"))};
     if (decoder_.qkv_bias)
       layer.q_bias = vector(at("q_bias")), layer.k_bias = vector(at("k_bias")), layer.v_bias = vector(at("v_bias"));
+    if (decoder_.o_bias) layer.o_bias = vector(at("o_bias"));
     if (decoder_.qk_norm) layer.q_norm = vector(at("q_norm")), layer.k_norm = vector(at("k_norm"));
     const PackedMatrix** into[] = {&layer.q, &layer.k, &layer.v, &layer.o, &layer.gate, &layer.up, &layer.down};
     for (size_t m = 0; m < std::size(into); ++m) {

@@ -22,6 +22,7 @@ struct LayerWeights {
   const float* q_bias = nullptr;  // null: none
   const float* k_bias = nullptr;
   const float* v_bias = nullptr;
+  const float* o_bias = nullptr;
   const float* q_norm = nullptr;
   const float* k_norm = nullptr;
   const PackedMatrix* q = nullptr;

@@ -11,9 +11,11 @@
 namespace halftone {
 namespace {
 
-TextDeskConfig desk_config(TextDeskConfig config, const Limits& limits) {
-  config.max_calls = limits.max_text_calls;
-  config.max_bytes = limits.max_text_bytes;
+TextDeskConfig desk_config(const ServiceContext& context) {
+  TextDeskConfig config;
+  config.max_calls = context.rules.limits.max_text_calls;
+  config.max_bytes = context.rules.limits.max_text_bytes;
+  config.stall_limit = context.engine.stall_limit();
   return config;
 }
 
@@ -42,8 +44,8 @@ grpc::ServerUnaryReactor* finish(grpc::CallbackServerContext* call, const absl::
 
 }  // namespace
 
-InferenceService::InferenceService(ServiceContext context, TextDeskConfig desk)
-    : context_(std::move(context)), desk_(desk_config(desk, context_.rules.limits), context_.metrics, context_.clock) {}
+InferenceService::InferenceService(ServiceContext context)
+    : context_(std::move(context)), desk_(desk_config(context_), context_.metrics, context_.clock) {}
 
 Incoming InferenceService::incoming(Call* call, const Bytes* request) {
   // The message is gRPC's, but nobody else will read it, and it may be large: it goes when it was read.

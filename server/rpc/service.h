@@ -28,8 +28,7 @@ using RawInference = RawGenerate<
 
 class InferenceService final : public RawInference {
  public:
-  // `desk`: its bounds come from the context's limits.
-  explicit InferenceService(ServiceContext context, TextDeskConfig desk = {});
+  explicit InferenceService(ServiceContext context);
 
   using Call = grpc::CallbackServerContext;
   using Bytes = grpc::ByteBuffer;

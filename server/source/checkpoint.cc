@@ -6,6 +6,7 @@
 #include <span>
 #include <utility>
 
+#include "server/ranges.h"
 #include "server/source/digest.h"
 #include "server/source/message.h"
 
@@ -32,6 +33,7 @@ Shape expected_shape(const ModelConfig& c, std::string_view part) {
   if (part == "o") return {c.dim, q};
   if (part == "q_bias") return vector_of(q);
   if (part == "k_bias" || part == "v_bias") return vector_of(kv);
+  if (part == "o_bias") return vector_of(c.dim);
   if (part == "q_norm" || part == "k_norm") return vector_of(c.head_dim);
   if (part == "gate" || part == "up") return {c.ffn, c.dim};
   if (part == "down") return {c.dim, c.ffn};
@@ -108,7 +110,7 @@ absl::Status check_config(const ModelConfig& c, const std::string& file) {
                           {"head size", c.head_dim, 1 << 14},
                           {"feed-forward length", c.ffn, 1 << 24},
                           {"vocabulary", c.vocabulary, 1 << 26},
-                          {"context length", c.context, 1 << 30}};
+                          {"context length", c.context, static_cast<int64_t>(ranges::kContextTokens.high)}};
   for (const Range& range : ranges) {
     absl::Status status =
         check_range(file, range.name, static_cast<double>(range.value), 1, static_cast<double>(range.most));
@@ -152,6 +154,21 @@ const TensorPlace* Checkpoint::find(std::string_view name) const {
   return it == tensors_.end() ? nullptr : &it->second;
 }
 
+absl::StatusOr<bool> Checkpoint::head_is_embedding() const {
+  const TensorPlace *head = find("head"), *embedding = find("embedding");
+  if (!head || !embedding) return false;
+  if (head->format == embedding->format) return std::ranges::equal(head->bytes, embedding->bytes);
+  const MappedTensor a(*head), b(*embedding);
+  std::vector<float> left(static_cast<size_t>(a.cols())), right(left.size());
+  for (int64_t row = 0; row < a.rows(); ++row) {
+    absl::Status status = a.read_rows(row, 1, left);
+    if (status.ok()) status = b.read_rows(row, 1, right);
+    if (!status.ok()) return status;
+    if (left != right) return false;
+  }
+  return true;
+}
+
 absl::Status Checkpoint::check_complete() const {
   std::vector<std::string> wanted = {"embedding", "final_norm"};
   if (!config_.tied_head) wanted.push_back("head");
@@ -185,26 +202,6 @@ absl::Status Checkpoint::finish(std::string_view kind, std::vector<std::unique_p
   tensors_.clear();
   source.files = std::make_shared<Files>(std::move(files));
   source.mapped_bytes = source.files->mapped_bytes();
-  return absl::OkStatus();
-}
-
-absl::Status check_vocabulary(const Vocabulary& vocabulary, const ModelConfig& config, const std::string& file) {
-  auto beyond = [&](std::string_view what, int64_t id) {
-    return absl::InvalidArgumentError(
-        message(file, ": ", what, " has id ", id, ", but the embedding has ", config.vocabulary, " rows"));
-  };
-  if (static_cast<int64_t>(vocabulary.pieces.size()) > config.vocabulary) {
-    return beyond("the last token", static_cast<int64_t>(vocabulary.pieces.size()) - 1);
-  }
-  for (const Vocabulary::AddedToken& token : vocabulary.added) {
-    if (token.id < 0 || token.id >= config.vocabulary) return beyond("an added token", token.id);
-  }
-  for (TokenId id : vocabulary.eos) {
-    if (id < 0 || id >= config.vocabulary) return beyond("an end token", id);
-  }
-  if (vocabulary.bos && (*vocabulary.bos < 0 || *vocabulary.bos >= config.vocabulary)) {
-    return beyond("the beginning token", *vocabulary.bos);
-  }
   return absl::OkStatus();
 }
 

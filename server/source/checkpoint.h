@@ -1,7 +1,7 @@
 // What both readers share: tensors collected under canonical names, held against the configuration, and made a
 // ModelSource. One thread; used while a checkpoint is opened.
 //
-//   check_config, (add_tensor)*, check_vocabulary, finish
+//   check_config, (add_tensor)*, finish
 #pragma once
 
 #include <map>
@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "server/source/mapped_file.h"
 #include "server/source/mapped_tensor.h"
 #include "server/source/model_source.h"
@@ -34,6 +35,8 @@ class Checkpoint {
   absl::Status add_tensor(const std::optional<CanonicalName>& name, TensorPlace place);
 
   const TensorPlace* find(std::string_view name) const;
+  // Both are there, and their values are the same, whatever their types.
+  absl::StatusOr<bool> head_is_embedding() const;
   void remove(const std::string& name) { tensors_.erase(name); }
 
   // Everything is there; then source.{tensors, digest, format, bits_per_weight, files, mapped_bytes} are filled in.
@@ -46,8 +49,5 @@ class Checkpoint {
   const ModelConfig& config_;
   std::map<std::string, TensorPlace, std::less<>> tensors_;
 };
-
-// No token beyond the rows of the embedding.
-absl::Status check_vocabulary(const Vocabulary& vocabulary, const ModelConfig& config, const std::string& file);
 
 }  // namespace halftone

@@ -18,12 +18,15 @@ namespace {
 
 enum ValueType : uint32_t { kU8 = 0, kI8, kU16, kI16, kU32, kI32, kF32, kBool, kText, kArray, kU64, kI64, kF64 };
 
-constexpr uint32_t kVersion = 3;
+constexpr uint32_t kVersions[] = {2, 3};
 constexpr uint32_t kMaxDimensions = 4;
 constexpr uint64_t kMaxNameBytes = 1024;
 constexpr uint64_t kMaxElements = uint64_t{1} << 40;  // of one tensor: far beyond any model, far below overflow
 constexpr int64_t kMaxAlignment = 1 << 20;
-constexpr uint64_t kMaxMetadataBytes = uint64_t{256} << 20;  // as values they take up to eight times as much memory
+constexpr uint64_t kMaxMetadataBytes = uint64_t{128} << 20;
+constexpr uint64_t kMaxMetadataElements = uint64_t{1} << 24;  // of all arrays together, at most 32 bytes each
+constexpr uint64_t kMaxKeys = uint64_t{1} << 16;
+constexpr uint64_t kMaxTensors = uint64_t{1} << 20;
 
 // Where the table of tensors says that one of them lies, before that is checked.
 struct Placement {
@@ -45,20 +48,23 @@ class Parser {
 
   absl::Status parse_header();
   absl::Status parse_key();
-  absl::Status parse_value(std::string_view key, uint32_t type);
+  absl::Status parse_value(const std::string& key, uint32_t type);
   absl::Status parse_array(const std::string& key);
   absl::Status parse_tensor(std::set<std::string, std::less<>>& names);
   absl::Status place_tensors();
 
+  absl::Status check_length() const;  // of the metadata so far
+  // Before anything is allocated: whether so many elements of at least so many bytes can be there.
+  absl::Status check_count(const std::string& key, uint64_t count, uint64_t least_bytes);
   template <typename Stored, typename Kept>
   absl::Status parse_numbers(const std::string& key, uint64_t count);
   template <typename Stored>
-  absl::Status parse_integer(std::string_view key);
+  absl::Status parse_integer(const std::string& key);
 
   std::span<const uint8_t> bytes_;
   ByteReader reader_;
   const std::string& file_;
-  uint64_t tensor_count_ = 0, key_count_ = 0;
+  uint64_t tensor_count_ = 0, key_count_ = 0, elements_ = 0;
   std::vector<Placement> placements_;
   GgufFile result_;
 };
@@ -68,8 +74,12 @@ absl::Status Parser::parse_header() {
   if (!magic || *magic != 0x46554747u) return error("not a GGUF file: it does not begin with \"GGUF\"");
   std::optional<uint32_t> version = reader_.read<uint32_t>();
   if (!version) return truncated("its header");
-  if (*version == kVersion << 24) return error("a big-endian GGUF file, expected little-endian");
-  if (*version != kVersion) return error(message("GGUF version ", *version, ", expected ", kVersion));
+  const auto is = [&](uint32_t known) { return *version == known; };
+  const auto is_swapped = [&](uint32_t known) { return *version == known << 24; };
+  if (std::ranges::any_of(kVersions, is_swapped)) return error("a big-endian GGUF file, expected little-endian");
+  if (std::ranges::none_of(kVersions, is)) {
+    return error(message("GGUF version ", *version, ", expected one of ", absl::StrJoin(kVersions, ", ")));
+  }
   std::optional<uint64_t> tensors = reader_.read<uint64_t>();
   std::optional<uint64_t> keys = reader_.read<uint64_t>();
   if (!tensors || !keys) return truncated("its header");
@@ -79,19 +89,23 @@ absl::Status Parser::parse_header() {
   if (tensor_count_ > bytes_.size() / 32 || key_count_ > bytes_.size() / 13) {
     return error(message("claims ", tensor_count_, " tensors and ", key_count_, " keys in ", bytes_.size(), " bytes"));
   }
+  if (tensor_count_ > kMaxTensors || key_count_ > kMaxKeys) {
+    return error(message("claims ", tensor_count_, " tensors and ", key_count_, " keys, expected at most ", kMaxTensors,
+                         " and ", kMaxKeys));
+  }
   return absl::OkStatus();
 }
 
 template <typename Stored>
-absl::Status Parser::parse_integer(std::string_view key) {
+absl::Status Parser::parse_integer(const std::string& key) {
   std::optional<Stored> value = reader_.read<Stored>();
-  if (!value) return truncated(message("the value of ", key));
-  if (!std::in_range<int64_t>(*value)) return error(message(key, " = ", *value, " is beyond 2^63"));
-  result_.metadata.set(std::string(key), static_cast<int64_t>(*value));
+  if (!value) return truncated(message("the value of ", shown(key)));
+  if (!std::in_range<int64_t>(*value)) return error(message(shown(key), " = ", *value, " is beyond 2^63"));
+  result_.metadata.set(key, static_cast<int64_t>(*value));
   return absl::OkStatus();
 }
 
-absl::Status Parser::parse_value(std::string_view key, uint32_t type) {
+absl::Status Parser::parse_value(const std::string& key, uint32_t type) {
   switch (type) {
     case kU8:
       return parse_integer<uint8_t>(key);
@@ -120,28 +134,46 @@ absl::Status Parser::parse_value(std::string_view key, uint32_t type) {
   } else if (type == kBool) {
     if (auto byte = reader_.read<uint8_t>()) value = *byte != 0;
   } else if (type == kText) {
-    if (auto text = reader_.read_text()) value = std::string(*text);
+    if (auto text = reader_.read_text()) {
+      if (absl::Status status = check_length(); !status.ok()) return status;
+      value = std::string(*text);
+    }
   } else if (type == kArray) {
-    return parse_array(std::string(key));
+    return parse_array(key);
   } else {
-    return error(message(key, " has the unknown value type ", type));
+    return error(message(shown(key), " has the unknown value type ", type));
   }
-  if (!value) return truncated(message("the value of ", key));
-  result_.metadata.set(std::string(key), *std::move(value));
+  if (!value) return truncated(message("the value of ", shown(key)));
+  result_.metadata.set(key, *std::move(value));
+  return absl::OkStatus();
+}
+
+absl::Status Parser::check_length() const {
+  if (reader_.position() <= kMaxMetadataBytes) return absl::OkStatus();
+  return error(message("the metadata takes more than ", kMaxMetadataBytes, " bytes"));
+}
+
+absl::Status Parser::check_count(const std::string& key, uint64_t count, uint64_t least_bytes) {
+  if (count > reader_.remaining() / least_bytes) {
+    return error(message(shown(key), " claims ", count, " elements, ", reader_.remaining(), " bytes are left"));
+  }
+  if (count > kMaxMetadataElements - elements_) {
+    return error(message(shown(key), " has ", count, " elements and other keys ", elements_, ", expected at most ",
+                         kMaxMetadataElements, " in all"));
+  }
+  elements_ += count;
   return absl::OkStatus();
 }
 
 template <typename Stored, typename Kept>
 absl::Status Parser::parse_numbers(const std::string& key, uint64_t count) {
-  if (count > reader_.remaining() / sizeof(Stored)) {
-    return error(message(key, " claims ", count, " elements, ", reader_.remaining(), " bytes are left"));
-  }
+  if (absl::Status status = check_count(key, count, sizeof(Stored)); !status.ok()) return status;
   std::vector<Kept> values;
   values.reserve(count);
   for (uint64_t i = 0; i < count; ++i) {
     const Stored value = *reader_.read<Stored>();
     if constexpr (std::is_same_v<Stored, uint64_t>) {
-      if (!std::in_range<int64_t>(value)) return error(message(key, " holds ", value, ", which is beyond 2^63"));
+      if (!std::in_range<int64_t>(value)) return error(message(shown(key), " holds ", value, ", which is beyond 2^63"));
     }
     values.push_back(static_cast<Kept>(value));
   }
@@ -152,7 +184,7 @@ absl::Status Parser::parse_numbers(const std::string& key, uint64_t count) {
 absl::Status Parser::parse_array(const std::string& key) {
   std::optional<uint32_t> type = reader_.read<uint32_t>();
   std::optional<uint64_t> count = reader_.read<uint64_t>();
-  if (!type || !count) return truncated(message("the value of ", key));
+  if (!type || !count) return truncated(message("the value of ", shown(key)));
   switch (*type) {
     case kU8:
       return parse_numbers<uint8_t, int64_t>(key, *count);
@@ -179,16 +211,15 @@ absl::Status Parser::parse_array(const std::string& key) {
     case kText:
       break;
     default:
-      return error(message(key, " is an array of the unknown or nested type ", *type));
+      return error(message(shown(key), " is an array of the unknown or nested type ", *type));
   }
-  if (*count > reader_.remaining() / sizeof(uint64_t)) {
-    return error(message(key, " claims ", *count, " texts, ", reader_.remaining(), " bytes are left"));
-  }
+  if (absl::Status status = check_count(key, *count, sizeof(uint64_t)); !status.ok()) return status;
   std::vector<std::string> texts;
   texts.reserve(*count);
   for (uint64_t i = 0; i < *count; ++i) {
     std::optional<std::string_view> text = reader_.read_text();
-    if (!text) return truncated(message("element ", i, " of ", key));
+    if (!text) return truncated(message("element ", i, " of ", shown(key)));
+    if (absl::Status status = check_length(); !status.ok()) return status;
     texts.emplace_back(*text);
   }
   result_.metadata.set(key, std::move(texts));
@@ -205,7 +236,7 @@ absl::Status Parser::parse_key() {
     return error(message("the key ", shown(*key), " is there twice"));
   }
   std::optional<uint32_t> type = reader_.read<uint32_t>();
-  if (!type) return truncated(message("the value of ", *key));
+  if (!type) return truncated(message("the value of ", shown(*key)));
   return parse_value(std::string(*key), *type);
 }
 
@@ -242,20 +273,20 @@ absl::Status Parser::parse_tensor(std::set<std::string, std::less<>>& names) {
   Placement placement;
   placement.offset = *offset;
   placement.tensor.name = *name;
+  placement.tensor.file = file_;
+  placement.tensor.type = *type;
   placement.tensor.dimensions = static_cast<int>(*dimensions);
   placement.tensor.cols = static_cast<int64_t>(shape[0]);
   placement.tensor.rows = static_cast<int64_t>(elements / shape[0]);
   placement.tensor.format = find_gguf_tensor_format(*type);
-  if (!placement.tensor.format) {
-    return absl::UnimplementedError(
-        message(file_, ": ", who, " is ", gguf_type_name(*type), ", expected one of ", known_tensor_formats()));
+  if (const TensorFormat* format = placement.tensor.format; format != nullptr) {
+    std::optional<int64_t> row_bytes = format->row_bytes(placement.tensor.cols);
+    if (!row_bytes) {
+      return error(message(who, " is ", format->name, " with rows of ", placement.tensor.cols,
+                           ", expected a multiple of ", format->block_values));
+    }
+    placement.size = static_cast<uint64_t>(placement.tensor.rows) * static_cast<uint64_t>(*row_bytes);
   }
-  std::optional<int64_t> row_bytes = placement.tensor.format->row_bytes(placement.tensor.cols);
-  if (!row_bytes) {
-    return error(message(who, " is ", placement.tensor.format->name, " with rows of ", placement.tensor.cols,
-                         ", expected a multiple of ", placement.tensor.format->block_values));
-  }
-  placement.size = static_cast<uint64_t>(placement.tensor.rows) * static_cast<uint64_t>(*row_bytes);
   placements_.push_back(std::move(placement));
   return absl::OkStatus();
 }
@@ -273,7 +304,7 @@ absl::Status Parser::place_tensors() {
   const uint64_t data_size = data_begin <= bytes_.size() ? bytes_.size() - data_begin : 0;
   std::vector<const Placement*> in_order;
   for (Placement& placement : placements_) {
-    const std::string who = message("tensor ", placement.tensor.name);
+    const std::string who = message("tensor ", shown(placement.tensor.name));
     if (placement.offset % step != 0) {
       return error(message(who, " begins at ", placement.offset, ", expected a multiple of ", alignment));
     }
@@ -282,13 +313,14 @@ absl::Status Parser::place_tensors() {
                            data_size, " bytes of data"));
     }
     placement.tensor.bytes = bytes_.subspan(data_begin + placement.offset, placement.size);
-    in_order.push_back(&placement);
+    if (placement.tensor.format) in_order.push_back(&placement);  // of others nobody knows the size
   }
   std::sort(in_order.begin(), in_order.end(),
             [](const Placement* a, const Placement* b) { return a->offset < b->offset; });
   for (size_t i = 1; i < in_order.size(); ++i) {
     if (in_order[i - 1]->offset + in_order[i - 1]->size > in_order[i]->offset) {
-      return error(message("tensors ", in_order[i - 1]->tensor.name, " and ", in_order[i]->tensor.name, " overlap"));
+      return error(message("tensors ", shown(in_order[i - 1]->tensor.name), " and ", shown(in_order[i]->tensor.name),
+                           " overlap"));
     }
   }
   return absl::OkStatus();
@@ -298,9 +330,7 @@ absl::StatusOr<GgufFile> Parser::parse() {
   if (absl::Status status = parse_header(); !status.ok()) return status;
   for (uint64_t i = 0; i < key_count_; ++i) {
     if (absl::Status status = parse_key(); !status.ok()) return status;
-    if (reader_.position() > kMaxMetadataBytes) {
-      return error(message("the metadata takes more than ", kMaxMetadataBytes, " bytes"));
-    }
+    if (absl::Status status = check_length(); !status.ok()) return status;
   }
   std::set<std::string, std::less<>> names;
   for (uint64_t i = 0; i < tensor_count_; ++i) {

@@ -1,5 +1,6 @@
-// The container of a GGUF v3 file: metadata and the table of tensors, checked against the file's own length.
-// Works on bytes that nobody vouches for and never reads past them; what it allocates is bounded by their number.
+// The container of a GGUF file of version 2 or 3, which lie alike: metadata and the table of tensors, checked against
+// the file's own length. Works on bytes that nobody vouches for and never reads past them; what it allocates is bounded
+// by their number and by limits of its own.
 //
 //   "GGUF" u32 version  u64 tensors  u64 keys
 //   keys    { text key; u32 type; value }                      text: u64 length, bytes
@@ -19,9 +20,10 @@
 namespace halftone {
 
 struct GgufTensor {
-  std::string name;
-  const TensorFormat* format = nullptr;
-  int64_t rows = 1, cols = 1;  // rows: the product of all dimensions but the fastest
+  std::string name, file;
+  const TensorFormat* format = nullptr;  // null: a type that we do not read; then bytes is empty
+  uint32_t type = 0;                     // GGUF's number for it
+  int64_t rows = 1, cols = 1;            // rows: the product of all dimensions but the fastest
   int dimensions = 1;
   std::span<const uint8_t> bytes;  // exactly rows * row_bytes(cols), inside the file
 };

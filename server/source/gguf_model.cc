@@ -1,16 +1,18 @@
 #include "server/source/gguf_model.h"
 
 #include <algorithm>
-#include <filesystem>
-#include <memory>
 #include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/ascii.h"
 #include "server/source/checkpoint.h"
+#include "server/source/generation_defaults.h"
+#include "server/source/gguf_parts.h"
 #include "server/source/gguf_vocabulary.h"
-#include "server/source/mapped_file.h"
 #include "server/source/message.h"
+#include "server/source/model_name.h"
+#include "server/source/vocabulary_fit.h"
 #include "server/text/chat_template.h"
 
 namespace halftone {
@@ -52,7 +54,7 @@ class Keys {
  private:
   void complain(std::string_view key, std::string_view expected) {
     const char* what = metadata_.has(key) ? " has another type, expected " : " is missing, expected ";
-    status_.Update(absl::InvalidArgumentError(message(file_, ": ", key, what, expected)));
+    status_.Update(absl::InvalidArgumentError(message(file_, ": ", shown(key), what, expected)));
   }
 
   const GgufMetadata& metadata_;
@@ -76,8 +78,8 @@ absl::Status read_rope(Keys& keys, ModelConfig& config, const std::string& file)
     config.rope_scaling.factor =
         keys.has("rope.scale_linear") ? keys.number("rope.scale_linear") : keys.number("rope.scaling.factor");
   } else if (type != "none") {
-    return absl::UnimplementedError(
-        message(file, ": rope scaling \"", type, "\", expected one of none, linear, or a tensor rope_freqs.weight"));
+    return absl::UnimplementedError(message(file, ": rope scaling \"", shown(type),
+                                            "\", expected one of none, linear, or a tensor rope_freqs.weight"));
   }
   const int64_t rotated = keys.integer("rope.dimension_count", config.head_dim);
   if (rotated != config.head_dim) {
@@ -125,22 +127,26 @@ absl::Status check_rope_factors(const ModelSource& source, const std::string& fi
   return absl::OkStatus();
 }
 
-absl::Status add_tensors(const GgufFile& gguf, const std::string& file, ModelSource& source, Checkpoint& checkpoint) {
+absl::Status add_tensors(const GgufFile& gguf, ModelSource& source, Checkpoint& checkpoint) {
   const bool interleaved = source.config.architecture == "llama";
   for (const GgufTensor& tensor : gguf.tensors) {
     std::optional<CanonicalName> name = canonical_gguf_name(tensor.name);
-    TensorPlace place{file, tensor.name, tensor.format, tensor.rows, tensor.cols, tensor.dimensions, tensor.bytes, 0};
+    if (name && !tensor.format) {
+      return absl::UnimplementedError(message(tensor.file, ": tensor ", shown(tensor.name), " is ",
+                                              gguf_type_name(tensor.type), ", expected one of ",
+                                              known_tensor_formats()));
+    }
+    TensorPlace place{tensor.file, tensor.name,       tensor.format, tensor.rows,
+                      tensor.cols, tensor.dimensions, tensor.bytes,  0};
     const bool rotates =
         name && (name->part == "q" || name->part == "k" || name->part == "q_bias" || name->part == "k_bias");
     if (interleaved && rotates) place.interleaved_head = source.config.head_dim;
     if (absl::Status status = checkpoint.add_tensor(name, std::move(place)); !status.ok()) return status;
   }
   // A head that repeats the embedding byte for byte is the embedding: it is not stored twice.
-  const TensorPlace* embedding = checkpoint.find("embedding");
-  const TensorPlace* head = checkpoint.find("head");
+  const TensorPlace *embedding = checkpoint.find("embedding"), *head = checkpoint.find("head");
   source.config.tied_head =
-      !head || (embedding && head->format == embedding->format &&
-                std::equal(head->bytes.begin(), head->bytes.end(), embedding->bytes.begin(), embedding->bytes.end()));
+      !head || (embedding && head->format == embedding->format && std::ranges::equal(head->bytes, embedding->bytes));
   if (head && source.config.tied_head) checkpoint.remove("head");
   return absl::OkStatus();
 }
@@ -153,13 +159,9 @@ absl::StatusOr<ModelConfig> gguf_config(const GgufFile& gguf, const std::string&
   if (!architecture || architecture->empty()) {
     return absl::InvalidArgumentError(message(file, ": general.architecture is missing, expected a text"));
   }
-  config.architecture = *architecture;
-  const int64_t parts = gguf.metadata.integer("split.count").value_or(0);
-  if (parts > 1) {
-    return absl::UnimplementedError(message(file, ": one of ", parts, " parts of a model, expected a whole one"));
-  }
-  config.name = gguf.metadata.text("general.name").value_or("");
-  if (config.name.empty()) config.name = std::filesystem::path(file).stem().string();
+  config.architecture = clean_text(*architecture);
+  config.name = clean_text(gguf.metadata.text("general.name").value_or(""));
+  if (absl::StripAsciiWhitespace(config.name).empty()) config.name = name_of_gguf(file);
 
   Keys keys(gguf.metadata, config.architecture, file);
   config.layers = keys.integer("block_count");
@@ -177,47 +179,29 @@ absl::StatusOr<ModelConfig> gguf_config(const GgufFile& gguf, const std::string&
   return config;
 }
 
-GenerationDefaults gguf_generation(const GgufMetadata& metadata) {
-  GenerationDefaults defaults;
-  auto number = [&](std::string_view key, double least, double most) -> std::optional<float> {
-    std::optional<double> value = metadata.number(key);
-    if (!value || !(*value >= least && *value <= most)) return std::nullopt;
-    return static_cast<float>(*value);
-  };
-  defaults.temperature = number("general.sampling.temp", 0, 100);
-  defaults.top_p = number("general.sampling.top_p", 1e-6, 1);
-  defaults.repetition_penalty = number("general.sampling.penalty_repeat", 1e-3, 1e3);
-  std::optional<int64_t> top_k = metadata.integer("general.sampling.top_k");
-  if (top_k && *top_k >= 0) defaults.top_k = top_k;
-  return defaults;
-}
-
 absl::StatusOr<ModelSource> open_gguf(const std::string& path) {
-  absl::StatusOr<std::unique_ptr<MappedFile>> file = MappedFile::open(path);
-  if (!file.ok()) return file.status();
-  absl::StatusOr<GgufFile> gguf = parse_gguf((*file)->bytes(), path);
-  if (!gguf.ok()) return gguf.status();
-  absl::StatusOr<ModelConfig> config = gguf_config(*gguf, path);
+  absl::StatusOr<GgufParts> parts = open_gguf_parts(path);
+  if (!parts.ok()) return parts.status();
+  const std::string file = parts->files.front()->path();
+  absl::StatusOr<ModelConfig> config = gguf_config(parts->all, file);
   if (!config.ok()) return config.status();
 
   ModelSource source;
   source.config = *std::move(config);
-  source.generation = gguf_generation(gguf->metadata);
   if (!knows_tensors_of(source.config.architecture)) return source;
+  source.generation = gguf_generation(parts->all.metadata, file, source.warnings);
 
-  Checkpoint checkpoint(path, source.config);
-  if (absl::Status status = add_tensors(*gguf, path, source, checkpoint); !status.ok()) return status;
-  absl::StatusOr<TokenizerFiles> tokenizer = read_gguf_vocabulary(gguf->metadata);
+  Checkpoint checkpoint(file, source.config);
+  if (absl::Status status = add_tensors(parts->all, source, checkpoint); !status.ok()) return status;
+  absl::StatusOr<TokenizerFiles> tokenizer = read_gguf_vocabulary(parts->all.metadata);
   if (!tokenizer.ok()) {
-    return absl::Status(tokenizer.status().code(), message(path, ": ", tokenizer.status().message()));
+    return absl::Status(tokenizer.status().code(), message(file, ": ", tokenizer.status().message()));
   }
   source.vocabulary = std::move(tokenizer->vocabulary);
   source.chat_template = std::move(tokenizer->chat_template);
+  drop_tokens_beyond(source.config.vocabulary, file, source.vocabulary, source.warnings);
   mark_chat_tokens(source.chat_template, source.vocabulary);
-  if (absl::Status status = check_vocabulary(source.vocabulary, source.config, path); !status.ok()) return status;
-  std::vector<std::unique_ptr<MappedFile>> files;
-  files.push_back(*std::move(file));
-  if (absl::Status status = checkpoint.finish("gguf", std::move(files), source); !status.ok()) return status;
+  if (absl::Status status = checkpoint.finish("gguf", std::move(parts->files), source); !status.ok()) return status;
   if (absl::Status status = check_rope_factors(source, path); !status.ok()) return status;
   return source;
 }

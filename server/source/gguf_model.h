@@ -1,4 +1,4 @@
-// A GGUF file as a ModelSource. Any thread. Errors as open_model().
+// A GGUF file, or one of the parts of a model, as a ModelSource. Any thread. Errors as open_model().
 #pragma once
 
 #include <string>
@@ -11,8 +11,7 @@ namespace halftone {
 
 absl::StatusOr<ModelSource> open_gguf(const std::string& path);
 
-// The configuration and sampling advice in a file's metadata; of a family that we do not know, as far as it goes.
+// The configuration in a file's metadata; of a family that we do not know, as far as it goes.
 absl::StatusOr<ModelConfig> gguf_config(const GgufFile& gguf, const std::string& file);
-GenerationDefaults gguf_generation(const GgufMetadata& metadata);
 
 }  // namespace halftone

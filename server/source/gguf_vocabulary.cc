@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_format.h"
 #include "server/text/pre_tokenizer.h"
+#include "server/text/spelling.h"
 
 namespace halftone {
 namespace {
@@ -57,8 +58,8 @@ class Reader {
       v_.add_space_prefix = metadata_.flag("tokenizer.ggml.add_space_prefix").value_or(true);
       return absl::OkStatus();
     }
-    return absl::FailedPreconditionError(
-        absl::StrFormat("%s is \"%s\"; known ones: gpt2 (byte-level BPE), llama (SentencePiece BPE)", key, *model));
+    return absl::FailedPreconditionError(absl::StrFormat(
+        "%s is %s; known ones: gpt2 (byte-level BPE), llama (SentencePiece BPE)", key, quoted_piece(*model)));
   }
 
   absl::Status read_pieces() {

@@ -5,6 +5,7 @@
 
 #include "absl/strings/strip.h"
 #include "server/source/checkpoint.h"
+#include "server/source/generation_defaults.h"
 #include "server/source/json_fields.h"
 #include "server/source/message.h"
 
@@ -66,7 +67,8 @@ void read_rope(JsonFields& fields, const std::string& file, ModelConfig& config)
 // Qwen's window may begin at some layer. All layers look through it, or none, or it is nothing that we run.
 void read_qwen_window(JsonFields& fields, ModelConfig& config) {
   if (!fields.flag("use_sliding_window", false) || !fields.has("sliding_window")) return;
-  int64_t without = std::clamp<int64_t>(fields.integer("max_window_layers", 28), 0, config.layers);
+  int64_t without =
+      std::clamp<int64_t>(fields.integer("max_window_layers", 28), 0, std::max<int64_t>(0, config.layers));
   if (const json* types = fields.find("layer_types"); types && types->is_array()) {
     without = std::count(types->begin(), types->end(), json("full_attention"));
   }
@@ -106,6 +108,9 @@ void read_known(JsonFields& fields, const std::string& file, ModelConfig& config
   if (activation != "silu") {
     fields.complain(not_here(fields, "hidden_act", message("\"", shown(activation), "\", expected silu")));
   }
+  if (fields.flag("mlp_bias", false)) {
+    fields.complain(not_here(fields, "mlp_bias", "biases in the feed-forward layers, expected none"));
+  }
   if (fields.has("quantization_config")) {
     fields.complain(not_here(fields, "quantization_config", "quantized tensors, expected F32, F16 or BF16"));
   }
@@ -137,27 +142,12 @@ std::optional<TokenId> read_id(JsonFields& fields, const char* key) {
 }
 
 absl::Status read_generation(std::string_view text, const std::string& path, HuggingFaceConfig& config) {
-  absl::StatusOr<json> object = parse_json_object(text, path);
+  absl::StatusOr<json> object = parse_json_object(text, path, RepeatedKey::kLastCounts);
   if (!object.ok()) return object.status();
   JsonFields fields(*object, path);
   read_ids(fields, "eos_token_id", config.eos);
   if (std::optional<TokenId> bos = read_id(fields, "bos_token_id")) config.bos = bos;
-  auto number = [&](const char* key, double least, double most) -> std::optional<float> {
-    if (!fields.has(key)) return std::nullopt;
-    const double value = fields.number(key);
-    if (!(value >= least && value <= most)) {
-      fields.complain(
-          absl::InvalidArgumentError(message(fields.name(key), " = ", value, ", expected ", least, " to ", most)));
-    }
-    return static_cast<float>(value);
-  };
-  GenerationDefaults found;
-  found.temperature = number("temperature", 0, 100);
-  found.top_p = number("top_p", 0, 1);
-  found.repetition_penalty = number("repetition_penalty", 1e-3, 1e3);
-  if (fields.has("top_k")) found.top_k = std::max<int64_t>(0, fields.integer("top_k"));
-  // do_sample false: the author recommends no sampling, and the numbers beside it are leftovers.
-  if (fields.flag("do_sample", true)) config.generation = found;
+  config.generation = huggingface_generation(*object, path, config.warnings);
   return fields.status();
 }
 
@@ -166,12 +156,12 @@ absl::Status read_generation(std::string_view text, const std::string& path, Hug
 absl::StatusOr<HuggingFaceConfig> read_huggingface_config(std::string_view text, const std::string& config_path,
                                                           std::string_view generation_config,
                                                           const std::string& generation_path) {
-  absl::StatusOr<json> object = parse_json_object(text, config_path);
+  absl::StatusOr<json> object = parse_json_object(text, config_path, RepeatedKey::kLastCounts);
   if (!object.ok()) return object.status();
   JsonFields fields(*object, config_path);
   HuggingFaceConfig config;
   ModelConfig& model = config.model;
-  model.architecture = architecture_of(fields);
+  model.architecture = clean_text(architecture_of(fields));
   if (!fields.status().ok()) return fields.status();
   if (!knows_tensors_of(model.architecture)) return config;
 
@@ -182,6 +172,10 @@ absl::StatusOr<HuggingFaceConfig> read_huggingface_config(std::string_view text,
   model.vocabulary = fields.integer("vocab_size");
   model.context = fields.integer("max_position_embeddings", model.architecture == "llama" ? 2048 : 32768);
   read_known(fields, config_path, model);
+  // Mistral and Qwen 2 do not look at it: one has no biases, the other always has them.
+  if (fields.has("attention_bias") && (model.architecture == "llama" || model.architecture == "qwen3")) {
+    config.attention_bias = fields.flag("attention_bias", false);
+  }
   config.bos = read_id(fields, "bos_token_id");
   if (!generation_config.empty()) {
     absl::Status status = read_generation(generation_config, generation_path, config);

@@ -15,6 +15,8 @@ struct HuggingFaceConfig {
   GenerationDefaults generation;
   std::optional<TokenId> bos;  // what both files say about tokens
   std::vector<TokenId> eos;
+  std::optional<bool> attention_bias;  // whether q, k, v and o have biases, where the file says it
+  std::vector<std::string> warnings;   // ModelSource::warnings
 };
 
 // The texts of both files (generation_config empty: there is none); the paths are for messages. Of a family that we do

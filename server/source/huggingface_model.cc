@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -13,8 +14,10 @@
 #include "server/source/json_fields.h"
 #include "server/source/mapped_file.h"
 #include "server/source/message.h"
+#include "server/source/model_name.h"
 #include "server/source/safetensors_file.h"
 #include "server/source/tokenizer_json.h"
+#include "server/source/vocabulary_fit.h"
 #include "server/text/chat_template.h"
 
 namespace halftone {
@@ -65,8 +68,9 @@ absl::Status read_text(const std::string& directory, const HuggingFaceConfig& co
     std::vector<TokenId>& eos = source.vocabulary.eos;
     if (std::find(eos.begin(), eos.end(), id) == eos.end()) eos.push_back(id);
   }
+  drop_tokens_beyond(source.config.vocabulary, path, source.vocabulary, source.warnings);
   mark_chat_tokens(source.chat_template, source.vocabulary);
-  return check_vocabulary(source.vocabulary, source.config, path);
+  return absl::OkStatus();
 }
 
 using Shards = std::map<std::string, std::vector<std::string>>;  // file name -> tensors that the index puts into it
@@ -75,7 +79,7 @@ absl::StatusOr<Shards> read_index(const std::string& directory) {
   const std::string path = join(directory, "model.safetensors.index.json");
   absl::StatusOr<std::string> text = read_small_file(path, kMaxIndexBytes);
   if (!text.ok()) return text.status();
-  absl::StatusOr<nlohmann::json> index = parse_json_object(*text, path);
+  absl::StatusOr<nlohmann::json> index = parse_json_object(*text, path, RepeatedKey::kLastCounts);
   if (!index.ok()) return index.status();
   JsonFields fields(*index, path);
   const nlohmann::json* weight_map = fields.find("weight_map");
@@ -85,8 +89,8 @@ absl::StatusOr<Shards> read_index(const std::string& directory) {
   Shards shards;
   for (const auto& [tensor, value] : weight_map->items()) {
     const std::string file = value.is_string() ? value.get<std::string>() : "";
-    // A name alone: the index must not lead out of the directory.
-    if (file.empty() || file.find('/') != std::string::npos || file.find('\0') != std::string::npos || file == "..") {
+    // A name alone: the index must not lead out of the directory. It stands in messages: a clean one.
+    if (file.empty() || file.find('/') != std::string::npos || file == ".." || clean_text(file, 255) != file) {
       return absl::InvalidArgumentError(message(path, ": tensor ", shown(tensor), " is in no file of this directory"));
     }
     shards[file].push_back(tensor);
@@ -108,26 +112,56 @@ absl::StatusOr<Shards> find_shards(const std::string& directory) {
   return shards;
 }
 
-absl::Status add_shard(const MappedFile& file, const std::vector<std::string>& promised, const ModelConfig& config,
-                       Checkpoint& checkpoint) {
+absl::Status add_shard(const MappedFile& file, const std::vector<std::string>& promised, Checkpoint& checkpoint) {
   absl::StatusOr<std::vector<SafeTensor>> tensors = parse_safetensors(file.bytes(), file.path());
   if (!tensors.ok()) return tensors.status();
+  std::set<std::string_view> there;
+  for (const SafeTensor& tensor : *tensors) there.insert(tensor.name);
   for (const std::string& name : promised) {
-    if (std::none_of(tensors->begin(), tensors->end(), [&](const SafeTensor& t) { return t.name == name; })) {
+    if (!there.contains(name)) {
       return absl::InvalidArgumentError(
           message(file.path(), ": tensor ", shown(name), " is missing, the index says it is here"));
     }
   }
   for (SafeTensor& tensor : *tensors) {
     std::optional<CanonicalName> name = canonical_huggingface_name(tensor.name);
-    if (name && name->part == "head" && config.tied_head) continue;
     if (name && !tensor.format) {
-      return absl::UnimplementedError(
-          message(file.path(), ": tensor ", tensor.name, " is ", shown(tensor.dtype), ", expected F32, F16 or BF16"));
+      return absl::UnimplementedError(message(file.path(), ": tensor ", shown(tensor.name), " is ", shown(tensor.dtype),
+                                              ", expected F32, F16 or BF16"));
     }
     TensorPlace place{file.path(), tensor.name,       tensor.format, tensor.rows,
                       tensor.cols, tensor.dimensions, tensor.bytes,  0};
     if (absl::Status status = checkpoint.add_tensor(name, std::move(place)); !status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+// A head beside an embedding that is to be the head: one of them would be ignored.
+absl::Status tie_head(const ModelConfig& config, Checkpoint& checkpoint) {
+  const TensorPlace* head = checkpoint.find("head");
+  if (!head || !config.tied_head) return absl::OkStatus();
+  absl::StatusOr<bool> same = checkpoint.head_is_embedding();
+  if (!same.ok()) return same.status();
+  if (!*same) {
+    return absl::InvalidArgumentError(message(head->file, ": tensor ", shown(head->name), " is not the embedding, but ",
+                                              "config.json says tie_word_embeddings"));
+  }
+  checkpoint.remove("head");
+  return absl::OkStatus();
+}
+
+// What config.json says about biases of the attention is what the checkpoint has.
+absl::Status check_biases(const std::string& directory, const HuggingFaceConfig& config, const Checkpoint& checkpoint) {
+  if (!config.attention_bias) return absl::OkStatus();
+  for (int64_t layer = 0; layer < config.model.layers; ++layer) {
+    for (const char* part : {"q_bias", "k_bias", "v_bias", "o_bias"}) {
+      const TensorPlace* bias = checkpoint.find(message("layers.", layer, ".", part));
+      if ((bias != nullptr) == *config.attention_bias) continue;
+      const std::string what = bias ? message("tensor ", shown(bias->name), " is there")
+                                    : message("the tensor for layers.", layer, ".", part, " is missing");
+      return absl::InvalidArgumentError(message(join(directory, "config.json"), ": attention_bias is ",
+                                                *config.attention_bias ? "true" : "false", ", but ", what));
+    }
   }
   return absl::OkStatus();
 }
@@ -140,8 +174,8 @@ absl::StatusOr<ModelSource> open_huggingface(const std::string& directory) {
   ModelSource source;
   source.config = config->model;
   source.generation = config->generation;
-  source.config.name =
-      std::filesystem::absolute(std::filesystem::path(directory) / "").parent_path().filename().string();
+  source.warnings = config->warnings;
+  source.config.name = name_of_directory(directory);
   if (!knows_tensors_of(source.config.architecture)) return source;
   if (absl::Status status = read_text(directory, *config, source); !status.ok()) return status;
 
@@ -152,10 +186,12 @@ absl::StatusOr<ModelSource> open_huggingface(const std::string& directory) {
   for (const auto& [name, tensors] : *shards) {
     absl::StatusOr<std::unique_ptr<MappedFile>> file = MappedFile::open(join(directory, name));
     if (!file.ok()) return file.status();
-    absl::Status status = add_shard(**file, tensors, source.config, checkpoint);
+    absl::Status status = add_shard(**file, tensors, checkpoint);
     if (!status.ok()) return status;
     files.push_back(*std::move(file));
   }
+  if (absl::Status status = tie_head(source.config, checkpoint); !status.ok()) return status;
+  if (absl::Status status = check_biases(directory, *config, checkpoint); !status.ok()) return status;
   if (absl::Status status = checkpoint.finish("safetensors", std::move(files), source); !status.ok()) return status;
   return source;
 }

@@ -1,33 +1,10 @@
 #include "server/source/json_fields.h"
 
-#include <set>
 #include <utility>
 
 #include "server/source/message.h"
 
 namespace halftone {
-
-absl::StatusOr<nlohmann::json> parse_json_object(std::string_view text, const std::string& file) {
-  using nlohmann::json;
-  std::vector<std::set<std::string>> keys;  // of the objects that are open
-  std::optional<std::string> twice;
-  auto watch = [&](int, json::parse_event_t event, json& parsed) {
-    if (event == json::parse_event_t::object_start) keys.emplace_back();
-    if (event == json::parse_event_t::object_end) keys.pop_back();
-    if (event == json::parse_event_t::key) {
-      const std::string& key = parsed.get_ref<const std::string&>();
-      if (!keys.back().insert(key).second && !twice) twice = key;
-    }
-    return true;
-  };
-  json value = json::parse(text.begin(), text.end(), watch, /*allow_exceptions=*/false);
-  if (value.is_discarded()) return absl::InvalidArgumentError(message(file, ": not valid JSON"));
-  if (!value.is_object()) return absl::InvalidArgumentError(message(file, ": expected a JSON object"));
-  if (twice) {
-    return absl::InvalidArgumentError(message(file, ": the key \"", shown(*twice), "\" is there twice"));
-  }
-  return value;
-}
 
 std::optional<int64_t> json_integer(const nlohmann::json& value) {
   if (value.is_number_unsigned()) {

@@ -10,12 +10,9 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "absl/status/statusor.h"
+#include "server/source/json_reader.h"
 
 namespace halftone {
-
-// A JSON object without a key given twice, at any depth. `file` is only for messages.
-absl::StatusOr<nlohmann::json> parse_json_object(std::string_view text, const std::string& file);
 
 class JsonFields {
  public:

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "server/source/mapping_faults.h"
 #include "server/source/message.h"
 
 namespace halftone {
@@ -47,6 +48,13 @@ absl::StatusOr<uint64_t> regular_file_size(const Descriptor& file, const std::st
   return static_cast<uint64_t>(info.st_size);
 }
 
+// What Git checks out in place of a large file where git-lfs is not there to fetch it.
+absl::Status not_a_pointer(const std::string& path, std::string_view bytes) {
+  if (!bytes.starts_with("version https://git-lfs.github.com/spec/")) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      message(path, ": a Git LFS pointer to the file, expected the file itself: fetch it with \"git lfs pull\""));
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<MappedFile>> MappedFile::open(const std::string& path) {
@@ -56,10 +64,17 @@ absl::StatusOr<std::unique_ptr<MappedFile>> MappedFile::open(const std::string& 
   if (*size == 0) return absl::InvalidArgumentError(message(path, ": the file is empty"));
   void* data = ::mmap(nullptr, *size, PROT_READ, MAP_PRIVATE, file.number(), 0);
   if (data == MAP_FAILED) return system_error(path, "map");
-  return std::unique_ptr<MappedFile>(new MappedFile(path, static_cast<const uint8_t*>(data), *size));
+  std::unique_ptr<MappedFile> mapped(new MappedFile(path, static_cast<const uint8_t*>(data), *size));
+  remember_mapping(mapped->data_, mapped->size_, mapped->path_);
+  const std::string_view text(static_cast<const char*>(data), std::min<uint64_t>(*size, 64));
+  if (absl::Status status = not_a_pointer(path, text); !status.ok()) return status;
+  return mapped;
 }
 
-MappedFile::~MappedFile() { ::munmap(const_cast<uint8_t*>(data_), size_); }
+MappedFile::~MappedFile() {
+  forget_mapping(data_);
+  ::munmap(const_cast<uint8_t*>(data_), size_);
+}
 
 uint64_t MappedFile::resident_bytes() const {
   const uint64_t page = static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
@@ -89,6 +104,7 @@ absl::StatusOr<std::string> read_small_file(const std::string& path, uint64_t li
     done += static_cast<uint64_t>(got);
   }
   text.resize(done);
+  if (absl::Status status = not_a_pointer(path, text); !status.ok()) return status;
   return text;
 }
 

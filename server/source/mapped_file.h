@@ -1,6 +1,6 @@
 // A whole file mapped for reading, filled by the kernel as it is touched. Any thread may read; one owner closes.
-// A regular file only. Another process that shortens the file while it is mapped ends ours: checkpoints are not edited
-// in place.
+// A regular file only. Another process that shortens the file while it is mapped ends ours when we read beyond its new
+// end: checkpoints are not edited in place. explain_shortened_files() makes it say so.
 #pragma once
 
 #include <cstdint>
@@ -31,6 +31,11 @@ class MappedFile {
   const uint8_t* data_;
   uint64_t size_;
 };
+
+// From now on a read of a mapped file beyond its end, which another process has moved, writes one line to stderr that
+// names the file, and ends this process with status 1. Without it SIGBUS ends it without a word. Once, at start; a
+// fault anywhere else is handled as before.
+void explain_shortened_files();
 
 // A small text file (JSON, a template) read whole. NOT_FOUND if it is missing, INVALID_ARGUMENT beyond the limit.
 absl::StatusOr<std::string> read_small_file(const std::string& path, uint64_t limit_bytes);

@@ -25,6 +25,7 @@ class MappedTensor final : public SourceTensor {
  public:
   explicit MappedTensor(TensorPlace place) : place_(std::move(place)) {}
 
+  std::string_view name() const override { return place_.name; }
   std::string_view type() const override { return place_.format->name; }
   int64_t rows() const override { return place_.rows; }
   int64_t cols() const override { return place_.cols; }

@@ -1,12 +1,13 @@
 // Text for errors. The distribution's abseil has a string_view of its own; this joins std::string_view as well.
+// What a file calls something goes through shown() (clean_text.h).
 #pragma once
 
 #include <string>
 #include <string_view>
 #include <type_traits>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "server/text/clean_text.h"
 
 namespace halftone {
 
@@ -23,8 +24,5 @@ template <typename... Parts>
 std::string message(const Parts&... parts) {
   return absl::StrCat(printable(parts)...);
 }
-
-// What a file calls something, fit to be shown: at most 200 bytes, nothing that moves a cursor.
-inline std::string shown(std::string_view name) { return absl::Utf8SafeCEscape(printable(name.substr(0, 200))); }
 
 }  // namespace halftone

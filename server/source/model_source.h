@@ -1,7 +1,7 @@
 // A checkpoint, whatever file it came from: hyperparameters, vocabulary, chat template and tensors by canonical name.
 //
 // Canonical tensor names: embedding, head, final_norm, rope_factors, and for layer N (from 0)
-//   layers.N.{attention_norm, q, k, v, o, q_bias, k_bias, v_bias, q_norm, k_norm, mlp_norm, gate, up, down}
+//   layers.N.{attention_norm, q, k, v, o, q_bias, k_bias, v_bias, o_bias, q_norm, k_norm, mlp_norm, gate, up, down}
 // q and k rows are always in rotate-half order (input i pairs with i + head_dim / 2). A matrix is [outputs, inputs].
 // rope_factors [head_dim / 2] divides each rotation frequency, in place of rope_scaling: a GGUF file of Llama 3 has it
 // and says kNone, a Hugging Face checkpoint says kLlama3 and has none.
@@ -36,7 +36,7 @@ struct RopeScaling {
 struct ModelConfig {
   std::string
       architecture;  // "llama", "mistral", "qwen2", "qwen3"; as the file says, unknown ones are refused by server/model
-  std::string name;  // the checkpoint's own name, or its file's
+  std::string name;  // the checkpoint's own name, or its file's; clean (clean_text.h), as is the architecture
   int64_t layers = 0, dim = 0, heads = 0, kv_heads = 0, head_dim = 0, ffn = 0, vocabulary = 0;
   int64_t context = 0;  // tokens that the model was made for
   float rms_epsilon = 1e-5f;
@@ -46,7 +46,7 @@ struct ModelConfig {
   bool tied_head = false;      // the head is the embedding
 };
 
-// What the checkpoint's author recommends; absent: the server's own default.
+// What the checkpoint's author recommends, within the ranges of a request; absent: the server's own default.
 struct GenerationDefaults {
   std::optional<float> temperature, top_p, repetition_penalty;
   std::optional<int64_t> top_k;
@@ -56,6 +56,7 @@ struct GenerationDefaults {
 class SourceTensor {
  public:
   virtual ~SourceTensor() = default;
+  virtual std::string_view name() const = 0;  // as the file spells it; what it is called here, where there is no file
   virtual std::string_view type() const = 0;  // "F32", "BF16", "Q4_1", ...
   virtual int64_t rows() const = 0;           // 1 for a vector
   virtual int64_t cols() const = 0;
@@ -82,10 +83,11 @@ struct ModelSource {
   Vocabulary vocabulary;
   std::string chat_template;  // Jinja text; empty: the checkpoint has none
   GenerationDefaults generation;
-  std::string format;          // "gguf/Q4_1" (the most frequent matrix type) or "safetensors/BF16"
-  std::string digest;          // "sha256:..." over configuration and tensors (digest.h)
-  double bits_per_weight = 0;  // of the file's matrices, scales included
-  uint64_t mapped_bytes = 0;   // of all weight files
+  std::string format;                 // "gguf/Q4_1" (the most frequent matrix type) or "safetensors/BF16"
+  std::string digest;                 // "sha256:..." over configuration and tensors (digest.h)
+  double bits_per_weight = 0;         // of the file's matrices, scales included
+  uint64_t mapped_bytes = 0;          // of all weight files
+  std::vector<std::string> warnings;  // what was left out and why, one line each: for the log
   std::map<std::string, std::unique_ptr<SourceTensor>, std::less<>> tensors;
   std::shared_ptr<SourceFiles> files;  // keeps the mappings alive
 
@@ -95,11 +97,12 @@ struct ModelSource {
   }
 };
 
-// Opens FILE.gguf or a Hugging Face directory. Reads every byte once for the digest (up to 1 GiB, then samples).
-// A family whose tensors we know comes complete and checked: configuration in range, every tensor of the layers there,
-// of the shape that the configuration asks for, no tensor left over. Of another family only the configuration is filled
-// in as far as it goes: server/model refuses it by name.
-// NOT_FOUND, PERMISSION_DENIED: the file. INVALID_ARGUMENT: its content. UNIMPLEMENTED: what we do not read.
+// Opens FILE.gguf (of a model in parts, any of them), a Hugging Face directory (also one models--ORG--NAME of its
+// cache) or a directory with one GGUF model. Reads every byte once for the digest (up to 1 GiB, then samples). A family
+// whose tensors we know comes complete and checked: configuration in range, every tensor of the layers there, of the
+// shape that the configuration asks for, no tensor left over. Of another family only the configuration is filled in as
+// far as it goes: server/model refuses it by name. NOT_FOUND, PERMISSION_DENIED: the file. INVALID_ARGUMENT: its
+// content. UNIMPLEMENTED: what we do not read.
 absl::StatusOr<ModelSource> open_model(const std::string& path);
 
 }  // namespace halftone

@@ -1,5 +1,7 @@
 #include "server/source/tensor_names.h"
 
+#include <algorithm>
+#include <iterator>
 #include <span>
 #include <utility>
 
@@ -24,6 +26,7 @@ constexpr Pair kGgufLayer[] = {{"attn_norm.weight", "attention_norm"},
                                {"attn_q.bias", "q_bias"},
                                {"attn_k.bias", "k_bias"},
                                {"attn_v.bias", "v_bias"},
+                               {"attn_output.bias", "o_bias"},
                                {"attn_q_norm.weight", "q_norm"},
                                {"attn_k_norm.weight", "k_norm"},
                                {"ffn_norm.weight", "mlp_norm"},
@@ -41,6 +44,7 @@ constexpr Pair kHuggingFaceLayer[] = {{"input_layernorm.weight", "attention_norm
                                       {"self_attn.q_proj.bias", "q_bias"},
                                       {"self_attn.k_proj.bias", "k_bias"},
                                       {"self_attn.v_proj.bias", "v_bias"},
+                                      {"self_attn.o_proj.bias", "o_bias"},
                                       {"self_attn.q_norm.weight", "q_norm"},
                                       {"self_attn.k_norm.weight", "k_norm"},
                                       {"post_attention_layernorm.weight", "mlp_norm"},
@@ -96,7 +100,11 @@ std::optional<CanonicalName> canonical_huggingface_name(std::string_view name) {
 }
 
 bool is_derived_tensor(std::string_view name) {
-  return name.ends_with("rotary_emb.inv_freq") || name.ends_with(".attn_rot_embd.weight");
+  // Tables of the rotation, and masks of the past.
+  constexpr std::string_view kDerived[] = {"rotary_emb.inv_freq",   "rotary_emb.cos_cached", "rotary_emb.sin_cached",
+                                           ".attn_rot_embd.weight", ".attn.masked_bias",     ".attn.bias"};
+  const auto ends = [&](std::string_view end) { return name.ends_with(end); };
+  return name == "rope.freqs" || std::any_of(std::begin(kDerived), std::end(kDerived), ends);
 }
 
 }  // namespace halftone

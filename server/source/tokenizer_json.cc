@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_format.h"
 #include "server/source/json_fields.h"
+#include "server/text/clean_text.h"
 #include "server/text/pre_tokenizer.h"
 #include "server/text/spelling.h"
 
@@ -54,7 +55,7 @@ std::vector<const json*> parts_of(const json* object, const char* list) {
 }
 
 std::string shortened(const json& value) {
-  return value.dump(-1, ' ', false, json::error_handler_t::replace).substr(0, 300);
+  return clean_text(value.dump(-1, ' ', false, json::error_handler_t::replace));
 }
 
 std::optional<int64_t> id_of(const json& value) {
@@ -319,10 +320,10 @@ class Reader {
 }  // namespace
 
 absl::StatusOr<TokenizerFiles> read_tokenizer_json(std::string_view tokenizer_json, std::string_view tokenizer_config) {
-  const auto tokenizer = parse_json_object(tokenizer_json, "tokenizer.json");
+  const auto tokenizer = parse_json_object(tokenizer_json, "tokenizer.json", RepeatedKey::kLastCounts);
   if (!tokenizer.ok()) return tokenizer.status();
   if (tokenizer_config.empty()) return Reader().read(*tokenizer, json::object());
-  const auto config = parse_json_object(tokenizer_config, "tokenizer_config.json");
+  const auto config = parse_json_object(tokenizer_config, "tokenizer_config.json", RepeatedKey::kLastCounts);
   if (!config.ok()) return config.status();
   return Reader().read(*tokenizer, *config);
 }

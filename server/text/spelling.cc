@@ -1,8 +1,8 @@
 #include "server/text/spelling.h"
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "server/text/clean_text.h"
 
 namespace halftone {
 namespace {
@@ -35,7 +35,7 @@ std::optional<unsigned char> byte_of_piece(std::string_view piece) {
 }
 
 std::string quoted_piece(std::string_view piece) {
-  return absl::StrCat("\"", absl::Utf8SafeCHexEscape(std::string(piece.substr(0, 80))), "\"");
+  return absl::StrCat("\"", shown(piece, 80), "\"");
 }
 
 }  // namespace halftone

@@ -88,11 +88,12 @@ std::vector<TinyTensor> tiny_tensors(const TinyCheckpoint& checkpoint) {
     make.matrix(at + "k", kv, c.dim, 1.6f * by_dim);
     make.matrix(at + "v", kv, c.dim, by_dim);
     make.matrix(at + "o", c.dim, q, by_q);
-    if (c.architecture == "qwen2") {
+    if (c.architecture == "qwen2" || checkpoint.attention_bias) {
       make.vector(at + "q_bias", q, 0, 0.5f);
       make.vector(at + "k_bias", kv, 0, 0.5f);
       make.vector(at + "v_bias", kv, 0, 0.3f);
     }
+    if (checkpoint.attention_bias) make.vector(at + "o_bias", c.dim, 0, 0.3f);
     if (c.architecture == "qwen3") {
       make.vector(at + "q_norm", c.head_dim, 1.5f, 0.2f);
       make.vector(at + "k_norm", c.head_dim, 1.5f, 0.2f);

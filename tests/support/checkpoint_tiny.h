@@ -34,7 +34,8 @@ struct TinyCheckpoint {
   std::string embedding_type = "F32";  // of embedding and head
   uint64_t seed = 1;
   GenerationDefaults generation;
-  bool chat = true;  // with a chatml template
+  bool chat = true;             // with a chatml template
+  bool attention_bias = false;  // biases on q, k, v and o (qwen2 has the first three anyway)
 };
 
 struct TinyTensor {

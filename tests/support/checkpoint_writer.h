@@ -16,6 +16,8 @@ namespace halftone {
 // The keys and tensors of a tiny model, to be changed before they are written. Llama's (and Mistral's, which GGUF calls
 // llama) q and k rows are interleaved as llama.cpp wants them, Llama 3's scaling becomes rope_freqs.weight.
 GgufBytes tiny_gguf(const TinyCheckpoint& checkpoint);
+GgufBytes tiny_gguf_keys(const TinyCheckpoint& checkpoint);  // without tensors
+void add_tiny_tensor(const TinyCheckpoint& checkpoint, const TinyTensor& tensor, GgufBytes& gguf);
 void write_tiny_gguf(const std::string& path, const TinyCheckpoint& checkpoint);
 
 // Makes the directory with config.json, generation_config.json, tokenizer.json, tokenizer_config.json and

@@ -65,6 +65,10 @@ void add_vocabulary(const TinyCheckpoint& checkpoint, GgufBytes& gguf) {
   if (checkpoint.chat) gguf.key_text("tokenizer.chat_template", tiny_chat_template());
 }
 
+std::string gguf_architecture(const TinyCheckpoint& checkpoint) {
+  return checkpoint.config.architecture == "mistral" ? "llama" : checkpoint.config.architecture;
+}
+
 void add_config(const TinyCheckpoint& checkpoint, const std::string& architecture, GgufBytes& gguf) {
   const ModelConfig& c = checkpoint.config;
   const std::string at = architecture + ".";
@@ -109,6 +113,7 @@ std::string gguf_tensor_name(const std::string& canonical) {
                 {"q_bias", "attn_q.bias"},
                 {"k_bias", "attn_k.bias"},
                 {"v_bias", "attn_v.bias"},
+                {"o_bias", "attn_output.bias"},
                 {"q_norm", "attn_q_norm.weight"},
                 {"k_norm", "attn_k_norm.weight"},
                 {"mlp_norm", "ffn_norm.weight"},
@@ -124,20 +129,25 @@ std::string gguf_tensor_name(const std::string& canonical) {
   return canonical;
 }
 
+GgufBytes tiny_gguf_keys(const TinyCheckpoint& checkpoint) {
+  GgufBytes gguf;
+  add_config(checkpoint, gguf_architecture(checkpoint), gguf);
+  add_vocabulary(checkpoint, gguf);
+  return gguf;
+}
+
+void add_tiny_tensor(const TinyCheckpoint& checkpoint, const TinyTensor& tensor, GgufBytes& gguf) {
+  const bool permute = gguf_architecture(checkpoint) == "llama" && is_rotated(tensor.name);
+  const std::vector<float> values = permute ? interleaved(tensor, checkpoint.config.head_dim) : tensor.values;
+  std::vector<uint64_t> shape = {static_cast<uint64_t>(tensor.cols)};
+  if (!tensor.vector) shape.push_back(static_cast<uint64_t>(tensor.rows));
+  gguf.tensor(gguf_tensor_name(tensor.name), shape, gguf_type_number(tensor.type), encode_values(tensor.type, values));
+}
+
 GgufBytes tiny_gguf(const TinyCheckpoint& checkpoint) {
   const ModelConfig& config = checkpoint.config;
-  const std::string architecture = config.architecture == "mistral" ? "llama" : config.architecture;
-  GgufBytes gguf;
-  add_config(checkpoint, architecture, gguf);
-  add_vocabulary(checkpoint, gguf);
-  for (const TinyTensor& tensor : tiny_tensors(checkpoint)) {
-    const bool permute = architecture == "llama" && is_rotated(tensor.name);
-    const std::vector<float> values = permute ? interleaved(tensor, config.head_dim) : tensor.values;
-    std::vector<uint64_t> shape = {static_cast<uint64_t>(tensor.cols)};
-    if (!tensor.vector) shape.push_back(static_cast<uint64_t>(tensor.rows));
-    gguf.tensor(gguf_tensor_name(tensor.name), shape, gguf_type_number(tensor.type),
-                encode_values(tensor.type, values));
-  }
+  GgufBytes gguf = tiny_gguf_keys(checkpoint);
+  for (const TinyTensor& tensor : tiny_tensors(checkpoint)) add_tiny_tensor(checkpoint, tensor, gguf);
   if (config.rope_scaling.kind == RopeScaling::Kind::kLlama3) {
     gguf.tensor("rope_freqs.weight", {static_cast<uint64_t>(config.head_dim / 2)}, 0,
                 encode_values("F32", llama3_factors(config)));

@@ -30,6 +30,7 @@ json config_json(const TinyCheckpoint& checkpoint) {
                  {"hidden_act", "silu"},
                  {"bos_token_id", 0},
                  {"eos_token_id", 2}};
+  if (checkpoint.attention_bias) config["attention_bias"] = true;
   const RopeScaling& rope = c.rope_scaling;
   if (rope.kind == RopeScaling::Kind::kLinear) config["rope_scaling"] = {{"type", "linear"}, {"factor", rope.factor}};
   if (rope.kind == RopeScaling::Kind::kLlama3) {
@@ -138,6 +139,7 @@ std::string huggingface_tensor_name(const std::string& canonical) {
                 {"q_bias", "self_attn.q_proj.bias"},
                 {"k_bias", "self_attn.k_proj.bias"},
                 {"v_bias", "self_attn.v_proj.bias"},
+                {"o_bias", "self_attn.o_proj.bias"},
                 {"q_norm", "self_attn.q_norm.weight"},
                 {"k_norm", "self_attn.k_norm.weight"},
                 {"mlp_norm", "post_attention_layernorm.weight"},

@@ -17,6 +17,13 @@ absl::Status spoiled(const TinyCheckpoint& checkpoint, const std::function<void(
   return describe_decoder(memory_source(checkpoint.config, std::move(tensors))).status();
 }
 
+MemoryTensor ones(int64_t cols) {
+  MemoryTensor tensor;
+  tensor.cols = cols;
+  tensor.values.assign(static_cast<size_t>(cols), 1.0f);
+  return tensor;
+}
+
 absl::Status with_config(const std::function<void(ModelConfig&)>& change) {
   ModelSource source = tiny_source();
   change(source.config);
@@ -29,10 +36,68 @@ TEST(Decoder, EveryFamilyIsDescribed) {
     tiny.config = tiny_config(std::string(family->architecture));
     const absl::StatusOr<Decoder> decoder = describe_decoder(tiny_source(tiny));
     ASSERT_TRUE(decoder.ok()) << decoder.status();
-    EXPECT_EQ(decoder->qkv_bias, family->qkv_bias) << family->architecture;
-    EXPECT_EQ(decoder->qk_norm, family->qk_norm) << family->architecture;
+    EXPECT_EQ(decoder->qkv_bias, family->qkv_bias == Part::kMust) << family->architecture;
+    EXPECT_EQ(decoder->qk_norm, family->qk_norm == Part::kMust) << family->architecture;
+    EXPECT_FALSE(decoder->o_bias) << family->architecture;
     EXPECT_EQ(decoder->config.dim, tiny.config.dim);
     EXPECT_FALSE(family->models.empty());
+  }
+}
+
+TEST(Decoder, APartThatAFamilyMayHaveIsUsedAndOneThatItNeverHasIsRefused) {
+  const std::vector<std::pair<std::vector<std::string>, Part Family::*>> parts = {
+      {{"q_bias", "k_bias", "v_bias"}, &Family::qkv_bias},
+      {{"o_bias"}, &Family::o_bias},
+      {{"q_norm", "k_norm"}, &Family::qk_norm}};
+  for (const Family* family : all_families()) {
+    for (const auto& [names, rule] : parts) {
+      TinyCheckpoint tiny;
+      tiny.config = tiny_config(std::string(family->architecture));
+      MemoryTensors tensors = memory_tensors(tiny);
+      const ModelConfig& c = tiny.config;
+      for (int64_t layer = 0; layer < c.layers; ++layer) {
+        for (const std::string& name : names) {
+          const int64_t cols = name.ends_with("norm") ? c.head_dim
+                               : name == "o_bias"     ? c.dim
+                                                      : (name == "q_bias" ? c.heads : c.kv_heads) * c.head_dim;
+          tensors["layers." + std::to_string(layer) + "." + name] = ones(cols);
+        }
+      }
+      SCOPED_TRACE(std::string(family->architecture) + " " + names[0]);
+      const absl::StatusOr<Decoder> decoder = describe_decoder(memory_source(c, std::move(tensors)));
+      EXPECT_EQ(decoder.ok(), family->*rule != Part::kNever) << decoder.status();
+      if (decoder.ok()) continue;
+      EXPECT_EQ(decoder.status().code(), absl::StatusCode::kUnimplemented);
+      EXPECT_THAT(std::string(decoder.status().message()),
+                  AllOf(HasSubstr("layers.0." + names[0]), HasSubstr(std::string(family->architecture))));
+    }
+  }
+}
+
+TEST(Decoder, APartOfOneLayerIsAPartOfAll) {
+  TinyCheckpoint tiny;
+  tiny.attention_bias = true;
+  for (const char* name : {"layers.0.q_bias", "layers.1.k_bias", "layers.0.v_bias", "layers.1.o_bias"}) {
+    const absl::Status status = spoiled(tiny, [&](MemoryTensors& all) { all.erase(name); });
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_THAT(std::string(status.message()), HasSubstr(std::string("tensor ") + name + " is missing"));
+  }
+}
+
+TEST(Decoder, WhatNobodyWouldReadIsRefusedByName) {
+  for (const Family* family : all_families()) {
+    TinyCheckpoint tiny;
+    tiny.config = tiny_config(std::string(family->architecture));
+    MemoryTensors tensors = memory_tensors(tiny);
+    for (const char* name : {"head", "layers.0.up_bias", "layers.1.post_norm", "rope_bias", "unheard\nof"}) {
+      tensors[name] = ones(1);
+    }
+    const absl::Status status = describe_decoder(memory_source(tiny.config, std::move(tensors))).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented);
+    EXPECT_THAT(std::string(status.message()),
+                HasSubstr("tensors head, layers.0.up_bias, layers.1.post_norm, rope_bias and 1 more are not used by "
+                          "models of architecture " +
+                          std::string(family->architecture)));
   }
 }
 

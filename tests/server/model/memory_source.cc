@@ -7,8 +7,9 @@ namespace {
 
 class TensorInMemory final : public SourceTensor {
  public:
-  explicit TensorInMemory(MemoryTensor tensor) : tensor_(std::move(tensor)) {}
+  TensorInMemory(std::string name, MemoryTensor tensor) : name_(std::move(name)), tensor_(std::move(tensor)) {}
 
+  std::string_view name() const override { return name_; }
   std::string_view type() const override { return tensor_.type; }
   int64_t rows() const override { return tensor_.rows; }
   int64_t cols() const override { return tensor_.cols; }
@@ -33,6 +34,7 @@ class TensorInMemory final : public SourceTensor {
   }
 
  private:
+  std::string name_;
   MemoryTensor tensor_;
 };
 
@@ -56,7 +58,7 @@ ModelSource memory_source(const ModelConfig& config, MemoryTensors tensors) {
   source.format = "memory/F32";
   source.digest = "sha256:none";
   for (auto& [name, tensor] : tensors) {
-    source.tensors.emplace(name, std::make_unique<TensorInMemory>(std::move(tensor)));
+    source.tensors.emplace(name, std::make_unique<TensorInMemory>(name, std::move(tensor)));
   }
   return source;
 }

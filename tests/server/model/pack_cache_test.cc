@@ -4,123 +4,20 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
-#include <algorithm>
-#include <chrono>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <thread>
 
-#include "kernels/cpu/cpu_device.h"
-#include "kernels/weights/weights.h"
 #include "server/model/checksum.h"
-#include "server/model/weights.h"
-#include "tests/server/model/memory_source.h"
-#include "tests/support/checkpoint_writer.h"
+#include "tests/server/model/pack_cache_testing.h"
 
 namespace halftone {
 namespace {
 
-using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
-
-const std::string kDigits(32, 'a');
-const std::string kDigest = "sha256:" + kDigits + "1";
-const std::string kModes = "w4a16,w8a16,bf16";
-
-// Matrices that cannot be read show that nobody tried.
-ModelSource source(bool matrices_readable = true, const std::string& digest = kDigest) {
-  MemoryTensors tensors = memory_tensors({});
-  for (auto& [name, tensor] : tensors) tensor.readable = matrices_readable || tensor.rows == 1;
-  ModelSource made = memory_source(tiny_config(), std::move(tensors));
-  made.digest = digest;
-  return made;
-}
-
-struct Loaded {
-  Ledger ledger;
-  std::unique_ptr<Device> device = make_cpu_device({.threads = 1, .isa = ""}, ledger);
-  std::unique_ptr<Weights> weights;
-  absl::Status status;
-  std::vector<std::string> warnings;
-  std::vector<double> progress;
-
-  Loaded(const ModelSource& source, const std::string& modes, const std::string& directory, int threads = 2) {
-    auto loaded = Weights::load(source, *describe_decoder(source), *parse_modes(modes), *device,
-                                {.threads = threads,
-                                 .progress = [&](double fraction) { progress.push_back(fraction); },
-                                 .pack_cache = directory,
-                                 .warn = [&](const std::string& line) { warnings.push_back(line); }});
-    status = loaded.status();
-    if (loaded.ok()) weights = *std::move(loaded);
-  }
-
-  // Every byte of every matrix.
-  std::string bytes(size_t modes) const {
-    std::string all;
-    auto add = [&](const PackedMatrix* m) {
-      const PackedBytes size = m->format->bytes(m->shape);
-      all.append(reinterpret_cast<const char*>(m->codes), size.codes);
-      if (size.scales > 0) all.append(reinterpret_cast<const char*>(m->scales), size.scales);
-    };
-    for (size_t i = 0; i < modes; ++i) {
-      add(weights->mode(i).embedding);
-      for (const LayerWeights& l : weights->mode(i).layers) {
-        for (const PackedMatrix* m : {l.q, l.k, l.v, l.o, l.gate, l.up, l.down}) add(m);
-      }
-    }
-    return all;
-  }
-};
-
-const std::string& expected_bytes() {
-  static const std::string kBytes = Loaded(source(), kModes, "").bytes(3);
-  return kBytes;
-}
-
-std::vector<std::string> files_of(const std::string& directory) {
-  std::vector<std::string> files;
-  for (const auto& entry : std::filesystem::directory_iterator(directory)) files.push_back(entry.path().filename());
-  std::sort(files.begin(), files.end());
-  return files;
-}
-
-std::string read_all(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
-void write_all(const std::string& path, const std::string& bytes) {
-  std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
-}
-
-class PackCacheTest : public testing::Test {
- protected:
-  std::string w8_path() const { return cache + "/" + kDigits + "-w8.packed"; }
-  void fill() {
-    const Loaded first(source(), kModes, cache);
-    ASSERT_TRUE(first.status.ok()) << first.status;
-    ASSERT_THAT(first.warnings, IsEmpty());
-  }
-  // The start after the damage notices and packs again; the one after that has nothing to pack.
-  void expect_repair(const std::string& what) {
-    const Loaded damaged(source(), kModes, cache);
-    ASSERT_TRUE(damaged.status.ok()) << what << ": " << damaged.status;
-    EXPECT_THAT(damaged.warnings, ElementsAre(AllOf(HasSubstr(w8_path()), HasSubstr("packed anew")))) << what;
-    EXPECT_TRUE(damaged.bytes(3) == expected_bytes()) << what;
-    const Loaded repaired(source(false), "w4a16,w8a16", cache);
-    EXPECT_TRUE(repaired.status.ok()) << what << ": " << repaired.status;
-    EXPECT_THAT(repaired.warnings, IsEmpty()) << what;
-  }
-
-  TestDirectory directory;
-  std::string cache = directory.file("deep/cache");
-};
 
 TEST_F(PackCacheTest, ASecondStartReadsTheSameBytesAndPacksNothing) {
   fill();
@@ -288,46 +185,6 @@ TEST_F(PackCacheTest, StartsAtOnceDoNotDisturbEachOther) {
     EXPECT_EQ(files_of(cache).size(), 2u) << "nothing half done is left";
     EXPECT_TRUE(Loaded(source(false), "w4a16,w8a16", cache).status.ok());
   }
-}
-
-TEST_F(PackCacheTest, WhatAKilledStartLeftIsRemovedOnceItIsOld) {
-  std::filesystem::create_directories(cache);
-  write_all(w8_path() + ".abcdef", "left yesterday");
-  write_all(w8_path() + ".ghijkl", "being written");
-  write_all(cache + "/notes", "not ours");
-  const auto yesterday = std::filesystem::file_time_type::clock::now() - std::chrono::hours(24);
-  std::filesystem::last_write_time(cache + "/notes", yesterday);
-  std::filesystem::last_write_time(w8_path() + ".abcdef", yesterday);
-  EXPECT_THAT(Loaded(source(), "w8a16", cache).warnings, IsEmpty());
-  EXPECT_THAT(files_of(cache), ElementsAre(kDigits + "-w8.packed", kDigits + "-w8.packed.ghijkl", "notes"));
-}
-
-TEST_F(PackCacheTest, ADirectoryThatCannotBeMadeIsAWarning) {
-  write_all(directory.file("file"), "no directory");
-  const Loaded loaded(source(), "w8a16", directory.file("file") + "/cache");
-  ASSERT_TRUE(loaded.status.ok()) << loaded.status;
-  EXPECT_THAT(loaded.warnings, testing::Each(HasSubstr(directory.file("file"))));
-  EXPECT_FALSE(loaded.warnings.empty());
-}
-
-TEST_F(PackCacheTest, AFileThatCannotBeReplacedIsAWarning) {
-  std::filesystem::create_directories(w8_path() + "/occupied");
-  const Loaded loaded(source(), "w8a16", cache);
-  ASSERT_TRUE(loaded.status.ok()) << loaded.status;
-  EXPECT_THAT(loaded.warnings, ElementsAre(HasSubstr("not a regular file"), HasSubstr("cannot replace")));
-  EXPECT_EQ(files_of(cache).size(), 1u) << "and what was written for it is gone";
-}
-
-TEST_F(PackCacheTest, ADirectoryWithoutTheRightToWriteIsRead) {
-  if (geteuid() == 0) GTEST_SKIP() << "root may write everywhere";
-  fill();
-  using std::filesystem::perms;
-  std::filesystem::permissions(cache, perms::owner_read | perms::owner_exec);
-  EXPECT_THAT(Loaded(source(false), "w8a16", cache).warnings, IsEmpty());
-  const Loaded more(source(), "w4g32a16", cache);
-  EXPECT_TRUE(more.status.ok());
-  EXPECT_THAT(more.warnings, ElementsAre(HasSubstr("Permission denied")));
-  std::filesystem::permissions(cache, perms::owner_all);
 }
 
 TEST(Checksum, DependsOnEveryBitAndTheLengthAndNotOnThePieces) {

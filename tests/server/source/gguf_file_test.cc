@@ -7,6 +7,7 @@
 #include <functional>
 #include <random>
 
+#include "server/text/clean_text.h"
 #include "tests/support/checkpoint_writer.h"
 
 namespace halftone {
@@ -123,8 +124,10 @@ struct BadFile {
 
 TEST(GgufFile, LiesAreNamed) {
   const BadFile cases[] = {
-      {"version", [](GgufBytes& g) { g.version = 2; }, "GGUF version 2, expected 3"},
+      {"version", [](GgufBytes& g) { g.version = 1; }, "GGUF version 1, expected one of 2, 3"},
+      {"version to come", [](GgufBytes& g) { g.version = 4; }, "GGUF version 4, expected one of 2, 3"},
       {"big-endian", [](GgufBytes& g) { g.version = 3u << 24; }, "big-endian"},
+      {"older big-endian", [](GgufBytes& g) { g.version = 2u << 24; }, "big-endian"},
       {"absurd tensor count", [](GgufBytes& g) { g.extra_tensors = uint64_t{1} << 60; }, "claims 1152921504606846977"},
       {"absurd key count", [](GgufBytes& g) { g.extra_keys = uint64_t{1} << 40; }, "keys in"},
       {"a key too many", [](GgufBytes& g) { g.extra_keys = 1; }, "tiny.gguf: "},
@@ -145,7 +148,7 @@ TEST(GgufFile, LiesAreNamed) {
        "k claims 18446744073709551615 elements"},
       {"endless texts",
        [](GgufBytes& g) { g.key_raw("k", 9, std::string("\x08\0\0\0\xff\xff\xff\xff\xff\xff\xff\x0f", 12)); },
-       "k claims 1152921504606846975 texts"},
+       "k claims 1152921504606846975 elements"},
       {"tensor twice", [](GgufBytes& g) { g.tensor("t", {8}, 0, floats(8)); }, "tensor t is there twice"},
       {"no dimensions", [](GgufBytes& g) { g.tensor_at("x", {}, 0, 0); }, "tensor x has 0 dimensions"},
       {"five dimensions",
@@ -164,8 +167,6 @@ TEST(GgufFile, LiesAreNamed) {
          g.tensor_at("x", {uint64_t{1} << 63, 2}, 0, 0);
        },
        "tensor x has the shape [9223372036854775808]"},
-      {"unread type", [](GgufBytes& g) { g.tensor_at("x", {256}, 13, 0); }, "tensor x is Q5_K, expected one of F32"},
-      {"unknown type", [](GgufBytes& g) { g.tensor_at("x", {256}, 99, 0); }, "tensor x is type 99"},
       {"half a block", [](GgufBytes& g) { g.tensor("x", {48}, 3, std::string(40, 0)); },
        "tensor x is Q4_1 with rows of 48, expected a multiple of 32"},
       {"crooked offset", [](GgufBytes& g) { g.tensor_at("x", {1}, 0, 4); }, "expected a multiple of 32"},
@@ -182,12 +183,62 @@ TEST(GgufFile, LiesAreNamed) {
   }
 }
 
+TEST(GgufFile, TheSecondVersionLiesAsTheThird) {
+  GgufBytes gguf;
+  gguf.version = 2;
+  gguf.key_text("a", "b");
+  gguf.tensor("t", {8}, 0, floats(8));
+  absl::StatusOr<GgufFile> file = parse(gguf.bytes());
+  ASSERT_TRUE(file.ok()) << file.status();
+  EXPECT_EQ(file->metadata.text("a"), "b");
+  EXPECT_EQ(file->tensors.size(), 1u);
+}
+
+TEST(GgufFile, ATypeThatWeDoNotReadIsLeftToWhoNeedsTheTensor) {
+  GgufBytes gguf;
+  gguf.tensor_at("x", {256}, 13, 0);
+  gguf.tensor_at("y", {256}, 99, 0);
+  absl::StatusOr<GgufFile> file = parse(gguf.bytes());
+  ASSERT_TRUE(file.ok()) << file.status();
+  for (const GgufTensor& tensor : file->tensors) EXPECT_EQ(tensor.format, nullptr);
+  EXPECT_EQ(file->tensors[1].type, 99u);
+}
+
+TEST(GgufFile, CountsAreCheckedBeforeAnythingIsAllocated) {
+  auto error = [](const GgufBytes& gguf) {
+    const std::string bytes = gguf.bytes();
+    const std::span<const uint8_t> span(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
+    return std::string(parse_gguf(span, "tiny.gguf").status().message());
+  };
+  auto array = [](uint64_t count) {
+    std::string value(12 + count, '\0');  // of bytes, each of which would become eight
+    std::memcpy(value.data() + 4, &count, 8);
+    return value;
+  };
+  constexpr uint64_t kMany = (uint64_t{1} << 24) + 1;
+  GgufBytes one, two, keys;
+  one.key_raw("k", 9, array(kMany));
+  EXPECT_THAT(error(one), HasSubstr("k has 16777217 elements and other keys 0, expected at most 16777216 in all"));
+  two.key_raw("a", 9, array(1000));
+  two.key_raw("b", 9, array(kMany - 1000));
+  EXPECT_THAT(error(two), HasSubstr("b has 16776217 elements and other keys 1000"));
+  keys.extra_keys = 1 << 17;
+  keys.key_text("k", std::string(2 << 20, ' '));
+  EXPECT_THAT(error(keys), HasSubstr("claims 0 tensors and 131073 keys, expected at most 1048576 and 65536"));
+}
+
 TEST(GgufFile, NamesInMessagesCannotMoveTheCursor) {
   GgufBytes gguf;
   gguf.tensor_at("\x1b[2J\n", {0}, 0, 0);
-  const std::string error = error_of(gguf.bytes());
-  EXPECT_EQ(error.find('\x1b'), std::string::npos) << error;
-  EXPECT_EQ(error.find('\n'), std::string::npos) << error;
+  GgufBytes key, text, overlap;
+  key.key_raw("\x1b[2J\n\xff", 13, "");
+  text.key_raw("\x1b[2J\n\xff", 8, std::string("\xff\xff\xff\xff\xff\xff\xff\xff", 8));
+  for (const char* name : {"\x1b\n\xff", "\x1b\n\xfe"}) overlap.tensor_at(name, {1}, 0, 0);
+  for (const GgufBytes& bad : {gguf, key, text, overlap}) {
+    const std::string error = error_of(bad.bytes());
+    EXPECT_NE(error, "");
+    EXPECT_EQ(clean_text(error), error);
+  }
 }
 
 TEST(GgufFile, SomethingElseIsNotGguf) {

@@ -182,6 +182,7 @@ TEST_F(GgufModel, AnUnknownFamilyIsNamedAndLeftToTheCaller) {
   GgufBytes gguf;
   gguf.key_text("general.architecture", "mamba");
   gguf.tensor("something.weight", {8}, 0, std::string(32, '\0'));
+  gguf.tensor_at("odd.weight", {256}, 13, 0);  // its type is of no interest
   absl::StatusOr<ModelSource> source = open(gguf);
   ASSERT_TRUE(source.ok()) << source.status();
   EXPECT_EQ(source->config.architecture, "mamba");
@@ -238,8 +239,18 @@ TEST_F(GgufModel, WhatDoesNotFitTogetherIsNamed) {
          t.config.rope_scaling = {RopeScaling::Kind::kLlama3, -8, 1, 4, 64};
        },
        well, "tensor rope_freqs.weight holds -"},
-      {"unknown tensor", nothing, [](GgufBytes& g) { g.tensor("blk.0.attn_output.bias", {8}, 0, std::string(32, 0)); },
-       "tensor blk.0.attn_output.bias belongs to no llama model that we know"},
+      {"unknown tensor", nothing, [](GgufBytes& g) { g.tensor("blk.0.ffn_up.bias", {8}, 0, std::string(32, 0)); },
+       "tensor blk.0.ffn_up.bias belongs to no llama model that we know"},
+      {"unread type", nothing,
+       [](GgufBytes& g) {
+         g.tensor_at("output.weight", {64, 320}, 13, 0);
+       },
+       "tensor output.weight is Q5_K, expected one of F32"},
+      {"unknown type", nothing,
+       [](GgufBytes& g) {
+         g.tensor_at("output.weight", {64, 320}, 99, 0);
+       },
+       "tensor output.weight is type 99"},
       {"layer too many", nothing, [](GgufBytes& g) { g.tensor("blk.2.attn_q.weight", {8}, 0, std::string(32, 0)); },
        "tensor blk.2.attn_q.weight: the model has 2 layers"},
       {"odd spelling", nothing, [](GgufBytes& g) { g.tensor("blk.01.attn_q.weight", {8}, 0, std::string(32, 0)); },
@@ -259,7 +270,8 @@ TEST_F(GgufModel, WhatDoesNotFitTogetherIsNamed) {
          t.config.rope_scaling = {RopeScaling::Kind::kLlama3, 8, 1, 4, 64};
        },
        [](GgufBytes& g) { g.key_f32("llama.rope.scale_linear", 2); }, "and the tensor rope_freqs.weight, expected one"},
-      {"a part", nothing, [](GgufBytes& g) { g.key_u32("split.count", 3); }, "one of 3 parts of a model"},
+      {"a part", nothing, [](GgufBytes& g) { g.key_u32("split.count", 3); },
+       "one of 3 parts of a model, expected a name that ends in -00001-of-00003.gguf"},
       {"window", nothing, [](GgufBytes& g) { g.key_text("llama.attention.sliding_window", "7"); },
        "llama.attention.sliding_window has another type, expected an integer"},
   };

@@ -103,7 +103,6 @@ TEST(HuggingFaceConfig, GenerationConfigGivesSamplingAndEnds) {
   EXPECT_EQ(config->generation.repetition_penalty, 1.125f);
   EXPECT_THAT(config->eos, ElementsAre(7, 9));
   EXPECT_EQ(config->bos, 3);
-  EXPECT_FALSE(read(good_config(), R"({"do_sample": false, "temperature": 0.5})")->generation.temperature);
 }
 
 TEST(HuggingFaceConfig, EndsComeFromConfigWhereGenerationConfigHasNone) {
@@ -140,6 +139,8 @@ TEST(HuggingFaceConfig, MistakesAreNamedWithTheirKey) {
       {R"({"rope_scaling": {"rope_type": "llama3", "factor": 8, "low_freq_factor": 4, "high_freq_factor": 4,
            "original_max_position_embeddings": 64}})",
        "high_freq_factor 4 is not above low_freq_factor 4"},
+      {R"({"mlp_bias": true})", "mlp_bias: biases in the feed-forward layers, expected none"},
+      {R"({"attention_bias": 1})", "attention_bias is something else, expected true or false"},
       {R"({"hidden_act": "gelu"})", "hidden_act: \"gelu\", expected silu"},
       {R"({"quantization_config": {"quant_method": "gptq"}})", "quantization_config: quantized tensors"},
       {R"({"partial_rotary_factor": 0.5})", "partial_rotary_factor: only a part"},
@@ -158,12 +159,87 @@ TEST(HuggingFaceConfig, MistakesAreNamedWithTheirKey) {
   }
 }
 
+TEST(HuggingFaceConfig, WithoutSamplingTheAuthorMeansGreedy) {
+  const GenerationDefaults greedy =
+      read(good_config(), R"({"do_sample": false, "temperature": 0.5, "top_k": 9, "repetition_penalty": 1.25})")
+          ->generation;
+  EXPECT_EQ(greedy.temperature, 0);
+  EXPECT_EQ(greedy.repetition_penalty, 1.25f) << "it counts without drawing, too";
+  EXPECT_FALSE(greedy.top_k);
+}
+
+TEST(HuggingFaceConfig, ADefaultThatNoRequestMayHaveIsIgnoredWithAWarning) {
+  struct Case {
+    const char *generation, *warning;
+  };
+  const Case cases[] = {
+      {R"({"top_p": 0.0})", "top_p = 0, outside (0, 1]: ignored"},
+      {R"({"top_p": 1e-60})", "top_p = 1e-60, outside (0, 1]: ignored"},
+      {R"({"top_p": "high"})", "top_p = \\\"high\\\", expected a number: ignored"},
+      {R"({"repetition_penalty": 500})", "repetition_penalty = 500, outside (0, 100]: ignored"},
+      {R"({"repetition_penalty": [1]})", "repetition_penalty = [1], expected a number: ignored"},
+      {R"({"temperature": -1})", "temperature = -1, outside [0, 100]: ignored"},
+      {R"({"temperature": NaN})", "temperature = nan, outside [0, 100]: ignored"},
+      {R"({"temperature": Infinity})", "temperature = inf, outside [0, 100]: ignored"},
+      {R"({"temperature": true})", "temperature = true, expected a number: ignored"},
+      {R"({"top_k": 1e300})", "top_k = 1e+300, outside [0, 4294967295]: ignored"},
+      {R"({"top_k": -7})", "top_k = -7, outside [0, 4294967295]: ignored"},
+      {R"({"top_k": 2.5})", "top_k = 2.5, expected an integer: ignored"},
+      {R"({"do_sample": "no"})", "do_sample = \\\"no\\\", expected true or false: ignored"},
+  };
+  for (const Case& odd : cases) {
+    absl::StatusOr<HuggingFaceConfig> config = read(good_config(), odd.generation);
+    ASSERT_TRUE(config.ok()) << config.status();
+    EXPECT_THAT(config->warnings, ElementsAre("m/generation_config.json: " + std::string(odd.warning)));
+    const GenerationDefaults& g = config->generation;
+    EXPECT_FALSE(g.temperature || g.top_p || g.top_k || g.repetition_penalty) << odd.generation;
+  }
+  absl::StatusOr<HuggingFaceConfig> well =
+      read(good_config(), R"({"temperature": 1, "top_p": null, "top_k": -1, "repetition_penalty": 100.0})");
+  EXPECT_THAT(well->warnings, ElementsAre());
+  EXPECT_EQ(well->generation.temperature, 1);
+  EXPECT_EQ(well->generation.top_k, 0) << "as some write that none is cut off";
+  EXPECT_EQ(well->generation.repetition_penalty, 100);
+}
+
+TEST(HuggingFaceConfig, WhatPythonReadsIsRead) {
+  const std::string text = R"({"model_type": "llama", "num_hidden_layers": 9, "hidden_size": 64,
+      "num_attention_heads": 4, "intermediate_size": 96, "vocab_size": 320, "num_hidden_layers": 2,
+      "unused": [NaN, -Infinity, {"text": "NaN"}], "other": Infinity})";
+  absl::StatusOr<HuggingFaceConfig> config = read_huggingface_config(text, "m/config.json", "", "");
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->model.layers, 2) << "the last counts";
+  json bad = good_config();
+  std::string theta = bad.dump();
+  theta.insert(theta.size() - 1, R"(, "rope_theta": NaN)");
+  EXPECT_THAT(std::string(read_huggingface_config(theta, "m/config.json", "", "").status().message()),
+              HasSubstr("rope theta = nan"));
+}
+
+TEST(HuggingFaceConfig, TextsOfTheFileComeClean) {
+  json config = good_config();
+  config["model_type"] = "x\n\x1b[2J" + std::string(1 << 14, 'y');
+  EXPECT_EQ(read(config)->model.architecture.size(), 200u);
+  EXPECT_EQ(read(config)->model.architecture.substr(0, 9), "x  [2Jyyy");
+}
+
+TEST(HuggingFaceConfig, NoNumberOfLayersOrHeadsReachesAnAllocation) {
+  for (const char* change :
+       {R"({"num_hidden_layers": -1, "use_sliding_window": true, "sliding_window": 7, "model_type": "qwen2"})",
+        R"({"num_hidden_layers": 1000000000})", R"({"num_attention_heads": -9223372036854775808})",
+        R"({"head_dim": 0})", R"({"num_key_value_heads": 0})", R"({"max_position_embeddings": 16777217})",
+        R"({"max_position_embeddings": 0})", R"({"hidden_size": -9223372036854775808, "num_attention_heads": -1})"}) {
+    json config = good_config();
+    config.merge_patch(json::parse(change));
+    EXPECT_EQ(read(config).status().code(), absl::StatusCode::kInvalidArgument) << change;
+  }
+}
+
 TEST(HuggingFaceConfig, GenerationConfigIsCheckedAsWell) {
   auto error = [](const char* generation) { return std::string(read(good_config(), generation).status().message()); };
-  EXPECT_THAT(error("{"), HasSubstr("m/generation_config.json: not valid JSON"));
-  EXPECT_THAT(error(R"({"temperature": -1})"), HasSubstr("temperature = -1, expected 0 to 100"));
-  EXPECT_THAT(error(R"({"top_p": "high"})"), HasSubstr("m/generation_config.json: top_p is something else"));
-  EXPECT_THAT(error(R"({"eos_token_id": 1, "eos_token_id": 2})"), HasSubstr("the key \"eos_token_id\" is there twice"));
+  EXPECT_THAT(error("{\n \"a\": }"), HasSubstr("m/generation_config.json: not valid JSON at line 2, column 7"));
+  EXPECT_THAT(error(R"({"eos_token_id": "x"})"), HasSubstr("eos_token_id: expected token ids"));
+  EXPECT_THAT(read(good_config(), R"({"eos_token_id": 1, "eos_token_id": 2})")->eos, ElementsAre(2));
 }
 
 }  // namespace
