@@ -17,7 +17,7 @@ def largest(answer):
     return max((len(piece) for piece in answer.messages()), default=0)
 
 
-@attack(seconds=60)
+@attack(short=True, seconds=60)
 def score_too_large(rig):
     """Score with the 20 best of so many tokens that the answer is above 4 MiB: refused with numbers, not computed."""
     rig.serve(context=32768, peak=256 * MIB)
@@ -60,7 +60,7 @@ def stalled_streams(rig):
     rig.check(running == 0, f"{running:.0f} streams that nobody reads still run")
 
 
-@attack()
+@attack(short=True)
 def slow_reader(rig):
     """A client that grants 100 bytes of window at a time gets all of its answer, and others theirs meanwhile."""
     rig.serve(peak=96 * MIB)

@@ -55,15 +55,15 @@ def calls_work(rig):
 
 
 def crowd(rig, ports, first=b""):
-    """More connections than descriptors, twice, beside a client that was there before."""
-    rig.serve(files=FILES, peak=96 * MIB, health_may_fail=True)
+    """More connections than descriptors, twice, beside a client with an answer under way."""
+    rig.serve(files=FILES, context=65536, peak=96 * MIB, health_may_fail=True)
     early = rig.connect(patience=5)
-    early.call(http2.HEALTH)
+    stream = early.start(http2.api("GenerateStream"), proto.generate(proto.prompt("hi"), 60000))
     for _ in range(2):
         crowds = [open_many(rig, getattr(rig.server, port), 400, first) for port in ports]
-        time.sleep(0.3)
-        answer = early.call(http2.api("Generate"), proto.generate(proto.prompt("hi"), 3))
-        rig.check(answer.status == "OK", f"a client that was there before the crowd got {answer}")
+        seen = len(early.answers[stream].body)
+        early.read_for(0.3)
+        rig.check(len(early.answers[stream].body) > seen, f"the answer under way stopped: {early.goaway}")
         if "metrics_port" not in ports:
             watch.ask_http(rig.server.metrics_port, patience=2)
         for connections in crowds:
@@ -83,7 +83,7 @@ def descriptors_of_http(rig):
     crowd(rig, ["metrics_port"])
 
 
-@attack()
+@attack(short=True)
 def descriptors_of_both(rig):
     """The same on both ports at once."""
     crowd(rig, ["port", "metrics_port"])
@@ -95,7 +95,7 @@ def descriptors_half_open(rig):
     crowd(rig, ["port"], http2.PREFACE + http2.settings({}))
 
 
-@attack()
+@attack(short=True)
 def descriptors_in_use(rig):
     """The same while 20 answers run, which have to end well."""
     rig.serve(files=FILES, peak=96 * MIB, health_may_fail=True)
@@ -110,7 +110,7 @@ def descriptors_in_use(rig):
     calls_work(rig)
 
 
-@attack(short=False, seconds=60)
+@attack(seconds=60)
 def many_connections(rig):
     """2,000 connections of each port that have said what a connection begins with, and stay."""
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]

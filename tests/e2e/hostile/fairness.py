@@ -52,7 +52,7 @@ def seconds_of_one(rig, body, patience):
     return time.monotonic() - began
 
 
-@attack()
+@attack(short=True)
 def priorities(rig):
     """Three times as many clients at priority 100 as can run, one request at 0, and one at -100."""
     rig.serve(kv="1MiB", context=2048, peak=256 * MIB)
@@ -71,7 +71,7 @@ def flood_of_equals(rig):
     rig.check(not flood.failures, f"the flood got {flood.failures}")
 
 
-@attack()
+@attack(short=True)
 def queue_overfull(rig):
     """600 requests where 20 may wait: the others are told so at once."""
     rig.serve("--queue-requests", "20", kv="1MiB", context=2048, peak=256 * MIB)

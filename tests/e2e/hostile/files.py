@@ -96,8 +96,8 @@ def json_too_deep(rig):
         whole = (rig.tiny() / name).read_bytes().rstrip()
         nested = b"[" * 100000 + b"]" * 100000
         objects = b'{"a":' * 50000 + b"1" + b"}" * 50000
-        for data in (b"[" * 200000, b"[" * 3000000, b'{"a":' * 200000, nested, objects, whole[:-1] + b', "x": ' + nested + b"}",
-                     whole[:-1] + b', "model": ' + nested + b"}", whole[:-1] + b', "eos_token_id": ' + objects + b"}"):
+        for data in (b"[" * 200000, b"[" * 3000000, nested, objects, whole[:-1] + b', "x": ' + nested + b"}",
+                     whole[:-1] + b', "model": ' + objects + b"}"):
             Start(rig, Copy(rig).write(name, data), f"{name} of {data[:10]!r} and {data[-10:]!r}")
 
 
@@ -117,7 +117,7 @@ def config_absurd(rig):
     sizes = ("num_hidden_layers", "hidden_size", "num_attention_heads", "num_key_value_heads", "head_dim",
              "intermediate_size", "vocab_size", "max_position_embeddings")
     for name in sizes:
-        for value in (0, -1, 1 << 24, 1 << 31, 1 << 62, 10**30, "5", 2.5, None, [], 1e308):
+        for value in (0, -1, 1 << 24, 1 << 62, 10**30, "5", None):
             Start(rig, Copy(rig).change("config.json", **{name: value}), f"{name} = {value!r}")
 
 
@@ -125,7 +125,7 @@ def config_absurd(rig):
 def config_floats_absurd(rig):
     """Numbers of config.json that are no number, or zero, or have the wrong sign."""
     for name in ("rms_norm_eps", "rope_theta", "sliding_window", "bos_token_id", "eos_token_id"):
-        for value in (0, -1, float("nan"), float("inf"), 1e308, "x", [-1], 1 << 40, [1 << 40] * 1000):
+        for value in (0, -1, float("nan"), 1e308, [-1], [1 << 40] * 1000):
             Start(rig, Copy(rig).change("config.json", **{name: value}), f"{name} = {str(value)[:20]}")
     for scaling in ({"type": "linear", "factor": 0}, {"rope_type": "llama3"}, {"type": FORGED}, [], {"type": "linear",
                     "factor": float("nan")}, {"rope_type": "yarn", "factor": 1e300}):
@@ -136,8 +136,8 @@ def config_floats_absurd(rig):
 def names_absurd(rig):
     """Names with newlines, escapes, broken UTF-8 and 1 MB: of model, architecture, template, tokens, directory."""
     long = "n" * (1 << 20)
-    for text in (FORGED, "\x00\x07\x1b]0;x\x07", "\ud800", long, "\u202eevil", "a/../../b"):
-        for name in ("model_type", "_name_or_path", "hidden_act", "torch_dtype", "architectures"):
+    for text in (FORGED, "\x00\x07\x1b]0;x\x07", "\ud800", long):
+        for name in ("model_type", "_name_or_path", "hidden_act", "architectures"):
             Start(rig, Copy(rig).change("config.json", **{name: text}), f"{name} = {text[:20]!r}")
         for name in ("chat_template", "bos_token", "eos_token", "tokenizer_class"):
             Start(rig, Copy(rig).change("tokenizer_config.json", **{name: text}), f"{name} = {text[:20]!r}")
@@ -232,7 +232,7 @@ def text_size(whole, key):
     return 12 + struct.unpack("<Q", whole[at + 4:at + 12])[0]
 
 
-@attack()
+@attack(short=True)
 def gguf_names(rig):
     """general.name and general.architecture with newlines, escapes, broken UTF-8, of 1 MB, empty."""
     whole = gguf(rig)

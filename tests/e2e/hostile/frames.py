@@ -38,7 +38,7 @@ def continuations(stream, payload):
         yield frame(CONTINUATION, 0, stream, payload) * 16
 
 
-@attack()
+@attack(short=True)
 def header_claimed_long(rig):
     """A header's value claimed as 1 GiB, in CONTINUATION frames."""
     rig.serve(peak=96 * MIB)
@@ -49,7 +49,7 @@ def header_claimed_long(rig):
     rig.check("cut" in rig.figures, "the connection was never ended")
 
 
-@attack()
+@attack(short=True)
 def headers_without_end(rig):
     """Small headers in CONTINUATION frames, and never END_HEADERS."""
     rig.serve(peak=96 * MIB)
@@ -70,7 +70,7 @@ def empty_continuations(rig):
     flood(rig, connection, continuations(1, b""), 3)
 
 
-@attack()
+@attack(short=True)
 def dynamic_table_bomb(rig):
     """A header of 4,000 bytes is named once, then called for by one byte 16,000 times in each of 50 calls."""
     rig.serve(peak=128 * MIB)
@@ -102,7 +102,7 @@ def table_sizes(rig):
             pass
 
 
-@attack()
+@attack(short=True)
 def streams_without_data(rig):
     """100,000 streams that send headers and nothing else, by a client that does not acknowledge SETTINGS."""
     rig.serve(peak=256 * MIB)
@@ -186,7 +186,7 @@ def answers_without_window(rig):
     rig.check(rig.server.metric("llm_requests_running") == 0, "stalled answers still run")
 
 
-@attack()
+@attack(short=True)
 def window_overflow(rig):
     """Windows above 2^31 - 1, of the connection, of a stream and by SETTINGS; increments of zero."""
     rig.serve(peak=64 * MIB)
@@ -230,7 +230,7 @@ def malformed():
 WINDOW = http2.WINDOW_UPDATE
 
 
-@attack()
+@attack(short=True)
 def malformed_frames(rig):
     """Each of some thirty frames that HTTP/2 forbids, beside a call that runs; then 150 connections of random ones."""
     rig.serve(peak=96 * MIB)

@@ -30,7 +30,7 @@ def send_compressed(rig, encoding, data, flag=1):
         return connection.finish(stream, 20)
 
 
-@attack()
+@attack(short=True)
 def gzip_bomb(rig):
     """One message of 4 MB that gzip makes 4 GiB, and one of deflate."""
     rig.serve(peak=64 * MIB)
@@ -50,7 +50,7 @@ def compression_mislabelled(rig):
         rig.check(answer.status not in ("OK", "NOTHING"), f"{encoding} with flag {flag}: {answer}")
 
 
-@attack()
+@attack(short=True)
 def messages_too_long(rig):
     """Messages above the limit, lengths that claim 4 GiB, lengths that lie, no message."""
     rig.serve(peak=128 * MIB)
@@ -70,10 +70,10 @@ def messages_too_long(rig):
             rig.check(answer.status not in ("OK", "NOTHING"), f"{body!r}: {answer}")
 
 
-@attack()
+@attack(short=True)
 def message_that_goes_on(rig):
     """A message that claims 4 GiB, and 600 MB of it."""
-    rig.serve(peak=64 * MIB)
+    rig.serve(peak=320 * MIB)
     connection = rig.connect(patience=3)
     stream = connection.open(api("Tokenize"))
     connection.send_data(stream, http2.message(b"", claimed=0xffffffff), end=False)
@@ -87,10 +87,10 @@ def message_that_goes_on(rig):
     rig.figures["sent_mb"] = sent >> 20
 
 
-@attack(short=False)
+@attack()
 def messages_held_back(rig):
     """200 messages of 4 MiB, each without its last byte, on 8 connections."""
-    rig.serve(peak=768 * MIB)
+    rig.serve(peak=320 * MIB)
     body = http2.message(proto.prompt("x" * (4 * MIB - 64)))[:-1]
     deadline = time.monotonic() + 10
 
@@ -118,7 +118,7 @@ def garbage():
             b"PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n" + http2.PREFACE, b"*1\r\n$4\r\nPING\r\n", b"\r\n" * 1000, b"\x1b[2J\n" * 50]
 
 
-@attack()
+@attack(short=True)
 def garbage_prefaces(rig):
     """First bytes that are not HTTP/2's, whole, in single bytes, and 60 connections that send half of a preface."""
     rig.serve(peak=64 * MIB)

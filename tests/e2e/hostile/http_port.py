@@ -98,7 +98,7 @@ def slow_bodies(rig):
     trickle(crowd, b"1\r\na\r\n" * 1000, 3)
 
 
-@attack()
+@attack(short=True)
 def idle_http(rig):
     """200 idle connections, and 200 that keep theirs alive after a request."""
     rig.serve(peak=96 * MIB)
@@ -108,7 +108,7 @@ def idle_http(rig):
     time.sleep(1.5)
 
 
-@attack(short=False)
+@attack()
 def two_thousand_idle_http(rig):
     """2,000 idle connections of the HTTP port."""
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]

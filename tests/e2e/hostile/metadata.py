@@ -22,7 +22,7 @@ def call_with(rig, extra=(), without=(), path=api("Tokenize"), body=proto.prompt
         return None
 
 
-@attack()
+@attack(short=True)
 def metadata_with_control_characters(rig):
     """Newlines, escapes and broken UTF-8 in every header that a server looks at: nothing of it is in the log."""
     rig.serve(peak=64 * MIB)
@@ -94,7 +94,7 @@ def metadata_too_long(rig):
                 pass
 
 
-@attack()
+@attack(short=True)
 def deadlines(rig):
     """Every grpc-timeout from a nanosecond to 99999999 hours, and those that are none."""
     rig.serve(peak=64 * MIB)

@@ -39,7 +39,7 @@ def disconnects(rig):
     idle(rig)
 
 
-@attack()
+@attack(short=True)
 def impossible_deadlines(rig):
     """600 calls with a deadline of 1 ms, on 10 connections."""
     rig.serve(context=4096, peak=256 * MIB)

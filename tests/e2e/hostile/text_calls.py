@@ -110,7 +110,7 @@ def unread_texts(rig):
     time.sleep(1)
 
 
-@attack()
+@attack(short=True)
 def chat_of_empty_messages(rig):
     """466,026 empty messages of a chat, to Tokenize, Generate and Score; and 400,000 with a role."""
     rig.serve(peak=256 * MIB)
