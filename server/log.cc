@@ -84,7 +84,7 @@ class Log::Writer {
 
   bool colours() const { return colours_; }
 
-  void add(std::string line) {
+  void add(const std::string& line) {
     const std::lock_guard lock(mutex_);
     if (waiting_.size() + line.size() > kQueueBytes) {
       ++left_out_;
@@ -169,8 +169,8 @@ class EscapingSink final : public spdlog::sinks::base_sink<std::mutex> {
     clean.payload = {text.data(), text.size()};
     spdlog::memory_buf_t buffer;
     formatter_->format(clean, buffer);
-    std::string line(buffer.data(), buffer.size());
-    writer_->add(writer_->colours() ? coloured(std::move(line), clean) : std::move(line));
+    const std::string line(buffer.data(), buffer.size());
+    writer_->add(writer_->colours() ? coloured(line, clean) : line);
   }
   void flush_() override {}
 
