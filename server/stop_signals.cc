@@ -42,7 +42,7 @@ StopSignals::~StopSignals() {
     std::lock_guard lock(mutex_);
     stage_ = Stage::kGone;
   }
-  pthread_kill(thread_.native_handle(), SIGTERM);  // wakes it
+  pthread_kill(thread_.native_handle(), SIGINT);  // wakes it
   thread_.join();
 }
 
