@@ -7,6 +7,7 @@
 
 #include "lab/evaluate_command.h"
 #include "server/flag_checks.h"
+#include "server/source/mapped_file.h"
 #include "server/version.h"
 
 namespace halftone {
@@ -59,6 +60,7 @@ int run_command(int argc, char** argv) {
 }  // namespace halftone
 
 int main(int argc, char** argv) {
+  halftone::explain_shortened_files();
   try {
     return halftone::run_command(argc, argv);
   } catch (const std::bad_alloc&) {

@@ -85,10 +85,11 @@ absl::Status check_nothing_unused(const ModelSource& source, const std::vector<E
     if (++count <= kMostNamed) unused.push_back(shown(tensor->name()));
   }
   if (count == 0) return absl::OkStatus();
-  return absl::UnimplementedError(absl::StrCat(
-      count == 1 ? "tensor " : "tensors ", absl::StrJoin(unused, ", "),
-      count > kMostNamed ? absl::StrCat(" and ", count - kMostNamed, " more") : "", count == 1 ? " is" : " are",
-      " not used by models of architecture ", source.config.architecture, ", so that the answers would be others"));
+  return absl::UnimplementedError(
+      absl::StrCat(count == 1 ? "tensor " : "tensors ", absl::StrJoin(unused, ", "),
+                   count > kMostNamed ? absl::StrCat(" and ", count - kMostNamed, " more") : "",
+                   count == 1 ? " is" : " are", " not used by models of architecture ", source.config.architecture,
+                   "; without ", count == 1 ? "it" : "them", " the answers would be others"));
 }
 
 absl::Status check_config(const ModelConfig& c) {

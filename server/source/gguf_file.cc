@@ -39,6 +39,8 @@ class Parser {
   Parser(std::span<const uint8_t> bytes, const std::string& file) : bytes_(bytes), reader_(bytes), file_(file) {}
 
   absl::StatusOr<GgufFile> parse();
+  absl::Status parse_metadata();
+  GgufMetadata take_metadata() { return std::move(result_.metadata); }
 
  private:
   absl::Status error(std::string_view text) const { return absl::InvalidArgumentError(message(file_, ": ", text)); }
@@ -326,12 +328,17 @@ absl::Status Parser::place_tensors() {
   return absl::OkStatus();
 }
 
-absl::StatusOr<GgufFile> Parser::parse() {
+absl::Status Parser::parse_metadata() {
   if (absl::Status status = parse_header(); !status.ok()) return status;
   for (uint64_t i = 0; i < key_count_; ++i) {
     if (absl::Status status = parse_key(); !status.ok()) return status;
     if (absl::Status status = check_length(); !status.ok()) return status;
   }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<GgufFile> Parser::parse() {
+  if (absl::Status status = parse_metadata(); !status.ok()) return status;
   std::set<std::string, std::less<>> names;
   for (uint64_t i = 0; i < tensor_count_; ++i) {
     if (absl::Status status = parse_tensor(names); !status.ok()) return status;
@@ -345,6 +352,12 @@ absl::StatusOr<GgufFile> Parser::parse() {
 
 absl::StatusOr<GgufFile> parse_gguf(std::span<const uint8_t> bytes, const std::string& file) {
   return Parser(bytes, file).parse();
+}
+
+absl::StatusOr<GgufMetadata> parse_gguf_metadata(std::span<const uint8_t> bytes, const std::string& file) {
+  Parser parser(bytes, file);
+  if (absl::Status status = parser.parse_metadata(); !status.ok()) return status;
+  return parser.take_metadata();
 }
 
 }  // namespace halftone

@@ -35,5 +35,7 @@ struct GgufFile {
 
 // `file` is only for messages; `bytes` must outlive the result.
 absl::StatusOr<GgufFile> parse_gguf(std::span<const uint8_t> bytes, const std::string& file);
+// Its metadata alone, whatever the table of tensors says.
+absl::StatusOr<GgufMetadata> parse_gguf_metadata(std::span<const uint8_t> bytes, const std::string& file);
 
 }  // namespace halftone

@@ -151,6 +151,20 @@ absl::Status add_tensors(const GgufFile& gguf, ModelSource& source, Checkpoint& 
   return absl::OkStatus();
 }
 
+// What is wrong with the tensors of a family that we do not run is of no interest: that we do not run it is.
+std::optional<ModelSource> of_unknown_family(const std::string& path) {
+  absl::StatusOr<std::unique_ptr<MappedFile>> file = MappedFile::open(path);
+  if (!file.ok()) return std::nullopt;
+  absl::StatusOr<GgufMetadata> metadata = parse_gguf_metadata((*file)->bytes(), path);
+  if (!metadata.ok()) return std::nullopt;
+  const std::string architecture = clean_text(metadata->text("general.architecture").value_or(""));
+  if (architecture.empty() || knows_tensors_of(architecture)) return std::nullopt;
+  ModelSource source;
+  source.config.architecture = architecture;
+  source.config.name = name_of_gguf(path);
+  return source;
+}
+
 }  // namespace
 
 absl::StatusOr<ModelConfig> gguf_config(const GgufFile& gguf, const std::string& file) {
@@ -181,7 +195,10 @@ absl::StatusOr<ModelConfig> gguf_config(const GgufFile& gguf, const std::string&
 
 absl::StatusOr<ModelSource> open_gguf(const std::string& path) {
   absl::StatusOr<GgufParts> parts = open_gguf_parts(path);
-  if (!parts.ok()) return parts.status();
+  if (!parts.ok()) {
+    if (std::optional<ModelSource> other = of_unknown_family(path)) return *std::move(other);
+    return parts.status();
+  }
   const std::string file = parts->files.front()->path();
   absl::StatusOr<ModelConfig> config = gguf_config(parts->all, file);
   if (!config.ok()) return config.status();

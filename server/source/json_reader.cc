@@ -90,11 +90,11 @@ class Scan {
 // Builds the value from the parser's events.
 class Builder final : public json::json_sax_t {
  public:
-  explicit Builder(const Scan& scan) : scan_(scan) {}
+  Builder(const Scan& scan, uint64_t most_values) : scan_(scan), most_values_(most_values) {}
 
   json take() { return std::move(root_); }
   const std::optional<std::string>& repeated() const { return repeated_; }
-  bool too_many() const { return values_ > kMaxJsonValues; }
+  bool too_many() const { return values_ > most_values_; }
   size_t error_at() const { return error_at_; }
   const std::string& error() const { return error_; }
 
@@ -140,11 +140,11 @@ class Builder final : public json::json_sax_t {
   }
   bool add(json value) {
     place(std::move(value));
-    return ++values_ <= kMaxJsonValues;
+    return ++values_ <= most_values_;
   }
   bool open(json value) {
     open_.push_back(place(std::move(value)));
-    return ++values_ <= kMaxJsonValues;
+    return ++values_ <= most_values_;
   }
   bool close() {
     open_.pop_back();
@@ -152,6 +152,7 @@ class Builder final : public json::json_sax_t {
   }
 
   const Scan& scan_;
+  const uint64_t most_values_;
   json root_;
   std::vector<json*> open_;  // the last is being filled; each lies in the one before it
   json* member_ = nullptr;   // of the last, where it is an object
@@ -163,16 +164,17 @@ class Builder final : public json::json_sax_t {
 
 }  // namespace
 
-absl::StatusOr<json> parse_json_object(std::string_view text, const std::string& file, RepeatedKey repeated) {
+absl::StatusOr<json> parse_json_object(std::string_view text, const std::string& file, RepeatedKey repeated,
+                                       uint64_t most_values) {
   auto wrong = [&](const auto&... parts) { return absl::InvalidArgumentError(message(file, ": ", parts...)); };
   const Scan scan(text);
   if (std::optional<size_t> at = scan.too_deep_at()) {
     return wrong("nested deeper than ", kMaxJsonDepth, " levels ", place_of(text, *at));
   }
-  Builder builder(scan);
+  Builder builder(scan, most_values);
   const std::string_view parsable = scan.parsable();
   if (!json::sax_parse(parsable.begin(), parsable.end(), &builder)) {
-    if (builder.too_many()) return wrong("more than ", kMaxJsonValues, " values");
+    if (builder.too_many()) return wrong("more than ", most_values, " values");
     return wrong("not valid JSON ", place_of(text, builder.error_at()), ": ", shown(builder.error()));
   }
   json value = builder.take();

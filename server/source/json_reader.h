@@ -3,6 +3,7 @@
 // read. Any thread.
 #pragma once
 
+#include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
@@ -20,6 +21,7 @@ enum class RepeatedKey { kRefused, kLastCounts };
 // A JSON object. `file` is only for messages. INVALID_ARGUMENT: no JSON, with line and column; no object; too deep, too
 // many values; a key twice, at any depth, where that is refused.
 absl::StatusOr<nlohmann::json> parse_json_object(std::string_view text, const std::string& file,
-                                                 RepeatedKey repeated = RepeatedKey::kRefused);
+                                                 RepeatedKey repeated = RepeatedKey::kRefused,
+                                                 uint64_t most_values = kMaxJsonValues);
 
 }  // namespace halftone

@@ -18,6 +18,8 @@
 namespace halftone {
 namespace {
 
+constexpr size_t kShownPath = 1000;
+
 class Descriptor {
  public:
   explicit Descriptor(int number) : number_(number) {}
@@ -33,9 +35,10 @@ class Descriptor {
 };
 
 absl::Status system_error(const std::string& path, const char* action) {
-  std::string text = message(path, ": cannot ", action, ": ", std::strerror(errno));
-  if (errno == ENOENT) return absl::NotFoundError(text);
-  if (errno == EACCES || errno == EPERM) return absl::PermissionDeniedError(text);
+  const int error = errno;
+  std::string text = message(clean_text(path, kShownPath), ": cannot ", action, ": ", std::strerror(error));
+  if (error == ENOENT) return absl::NotFoundError(text);
+  if (error == EACCES || error == EPERM) return absl::PermissionDeniedError(text);
   return absl::UnavailableError(text);
 }
 
@@ -44,7 +47,8 @@ absl::StatusOr<uint64_t> regular_file_size(const Descriptor& file, const std::st
   if (file.number() < 0) return system_error(path, "open");
   struct stat info;
   if (::fstat(file.number(), &info) != 0) return system_error(path, "look at");
-  if (!S_ISREG(info.st_mode)) return absl::InvalidArgumentError(message(path, ": not a regular file"));
+  if (!S_ISREG(info.st_mode))
+    return absl::InvalidArgumentError(message(clean_text(path, kShownPath), ": not a regular file"));
   return static_cast<uint64_t>(info.st_size);
 }
 
@@ -52,7 +56,8 @@ absl::StatusOr<uint64_t> regular_file_size(const Descriptor& file, const std::st
 absl::Status not_a_pointer(const std::string& path, std::string_view bytes) {
   if (!bytes.starts_with("version https://git-lfs.github.com/spec/")) return absl::OkStatus();
   return absl::InvalidArgumentError(
-      message(path, ": a Git LFS pointer to the file, expected the file itself: fetch it with \"git lfs pull\""));
+      message(clean_text(path, kShownPath),
+              ": a Git LFS pointer to the file, expected the file itself: fetch it with \"git lfs pull\""));
 }
 
 }  // namespace
@@ -61,7 +66,7 @@ absl::StatusOr<std::unique_ptr<MappedFile>> MappedFile::open(const std::string& 
   Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   absl::StatusOr<uint64_t> size = regular_file_size(file, path);
   if (!size.ok()) return size.status();
-  if (*size == 0) return absl::InvalidArgumentError(message(path, ": the file is empty"));
+  if (*size == 0) return absl::InvalidArgumentError(message(clean_text(path, kShownPath), ": the file is empty"));
   void* data = ::mmap(nullptr, *size, PROT_READ, MAP_PRIVATE, file.number(), 0);
   if (data == MAP_FAILED) return system_error(path, "map");
   std::unique_ptr<MappedFile> mapped(new MappedFile(path, static_cast<const uint8_t*>(data), *size));
@@ -92,7 +97,8 @@ absl::StatusOr<std::string> read_small_file(const std::string& path, uint64_t li
   absl::StatusOr<uint64_t> size = regular_file_size(file, path);
   if (!size.ok()) return size.status();
   if (*size > limit_bytes) {
-    return absl::InvalidArgumentError(message(path, ": ", *size, " bytes, expected at most ", limit_bytes));
+    return absl::InvalidArgumentError(
+        message(clean_text(path, kShownPath), ": ", *size, " bytes, expected at most ", limit_bytes));
   }
   std::string text(*size, '\0');
   uint64_t done = 0;

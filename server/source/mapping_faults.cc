@@ -46,7 +46,7 @@ void on_bus_error(int signal, siginfo_t* info, void*) {
 void remember_mapping(const uint8_t* data, uint64_t size, const std::string& path) {
   for (Mapping& mapping : mappings()) {
     if (mapping.taken.exchange(true)) continue;
-    const std::string line = "error: " + clean_text(path, 1000) + ": became shorter while it was being read\n";
+    const std::string line = "halftone: " + clean_text(path, 1000) + ": became shorter while it was being read\n";
     std::memcpy(mapping.line, line.data(), line.size());
     mapping.length = line.size();
     mapping.end = reinterpret_cast<uintptr_t>(data) + size;

@@ -146,6 +146,23 @@ TEST_F(GgufModel, SamplingAdviceAndVocabularyAreRead) {
   EXPECT_EQ(source->config.name, "tiny");
 }
 
+TEST_F(GgufModel, AdviceThatNoRequestMayFollowIsIgnoredWithAWarning) {
+  GgufBytes gguf = tiny_gguf(TinyCheckpoint{});
+  gguf.key_text("general.sampling.temp", "hot");
+  gguf.key_f32("general.sampling.top_p", 0);
+  gguf.key_f32("general.sampling.penalty_repeat", NAN);
+  gguf.key_u64("general.sampling.top_k", uint64_t{1} << 40);
+  absl::StatusOr<ModelSource> source = open(gguf);
+  ASSERT_TRUE(source.ok()) << source.status();
+  EXPECT_FALSE(source->generation.temperature || source->generation.top_p || source->generation.top_k ||
+               source->generation.repetition_penalty);
+  EXPECT_THAT(source->warnings,
+              testing::ElementsAre(HasSubstr("general.sampling.temp = something else, expected a number: ignored"),
+                                   HasSubstr("general.sampling.top_p = 0, outside (0, 1]: ignored"),
+                                   HasSubstr("general.sampling.penalty_repeat = nan, outside (0, 100]: ignored"),
+                                   HasSubstr("general.sampling.top_k = 1099511627776, outside")));
+}
+
 TEST_F(GgufModel, TheDigestChangesWithOneWeightAndWithNothingElse) {
   TinyCheckpoint tiny;
   absl::StatusOr<ModelSource> first = open(tiny), again = open(tiny);
@@ -182,7 +199,8 @@ TEST_F(GgufModel, AnUnknownFamilyIsNamedAndLeftToTheCaller) {
   GgufBytes gguf;
   gguf.key_text("general.architecture", "mamba");
   gguf.tensor("something.weight", {8}, 0, std::string(32, '\0'));
-  gguf.tensor_at("odd.weight", {256}, 13, 0);  // its type is of no interest
+  gguf.tensor_at("odd.weight", {256}, 13, 0);                 // its type is of no interest
+  gguf.tensor_at("far.weight", {256}, 0, uint64_t{1} << 40);  // nor whether it is there
   absl::StatusOr<ModelSource> source = open(gguf);
   ASSERT_TRUE(source.ok()) << source.status();
   EXPECT_EQ(source->config.architecture, "mamba");
