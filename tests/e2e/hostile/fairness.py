@@ -88,7 +88,8 @@ def tokens_per_cpu_second(rig, sampling, rounds=1):
     before, tokens = rig.server.cpu_seconds(), 0
     with Connection(rig.server.port, patience=30) as connection:
         for _ in range(rounds):
-            streams = [connection.start(GENERATE, proto.generate(prompt("hi"), 40, sampling=sampling)) for _ in range(8)]
+            body = proto.generate(prompt("hi"), 40, sampling=sampling)
+            streams = [connection.start(GENERATE, body) for _ in range(8)]
             for stream in streams:
                 answer = connection.finish(stream)
                 rig.expect(answer, "OK")

@@ -115,7 +115,8 @@ def garbage():
             b"\x00" * 5000, b"\xff" * 5000, random.Random(1).randbytes(5000), http2.PREFACE[:10], http2.PREFACE * 3,
             http2.PREFACE + b"\xff" * 9, http2.PREFACE + http2.frame(http2.DATA, 0, 1, b"x" * 100),
             http2.PREFACE + http2.frame(http2.GOAWAY, 0, 0, struct.pack(">II", 0, 0) + b"\n\x1b[31mforged\n"),
-            b"PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n" + http2.PREFACE, b"*1\r\n$4\r\nPING\r\n", b"\r\n" * 1000, b"\x1b[2J\n" * 50]
+            b"PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n" + http2.PREFACE, b"*1\r\n$4\r\nPING\r\n", b"\r\n" * 1000,
+            b"\x1b[2J\n" * 50]
 
 
 @attack(short=True)
