@@ -70,7 +70,7 @@ def messages_too_long(rig):
             rig.check(answer.status not in ("OK", "NOTHING"), f"{body!r}: {answer}")
 
 
-@attack(short=True)
+@attack(pending="pages of large requests are kept by the allocator after their clients have left")
 def message_that_goes_on(rig):
     """A message that claims 4 GiB, and 600 MB of it."""
     rig.serve(peak=320 * MIB)
@@ -87,7 +87,7 @@ def message_that_goes_on(rig):
     rig.figures["sent_mb"] = sent >> 20
 
 
-@attack()
+@attack(pending="pages of large requests are kept by the allocator after their clients have left")
 def messages_held_back(rig):
     """200 messages of 4 MiB, each without its last byte, on 8 connections."""
     rig.serve(peak=320 * MIB)
