@@ -52,10 +52,10 @@ def seconds_of_one(rig, body, patience):
     return time.monotonic() - began
 
 
-@attack(short=True)
+@attack()
 def priorities(rig):
-    """Three times as many clients at priority 100 as can run, one request at 0, and one at -100."""
-    rig.serve(kv="1MiB", context=2048, peak=256 * MIB)
+    """Several times as many clients at priority 100 as can run, and one request at 0, which ages."""
+    rig.serve(kv="256KiB", context=1024, peak=256 * MIB)
     with Flood(rig, 60, proto.generate(prompt("hi"), 120, priority=100)) as flood:
         rig.figures["at_0_s"] = round(seconds_of_one(rig, proto.generate(prompt("hi"), 5), 18), 1)
     rig.figures["flood"] = flood.answers
