@@ -22,7 +22,8 @@ def score_too_large(rig):
     """Score with the 20 best of so many tokens that the answer is above 4 MiB: refused with numbers, not computed."""
     rig.serve(context=32768, peak=256 * MIB)
     before = rig.server.cpu_seconds()
-    answer = rig.call(api("Score"), proto.score(proto.prompt(ids=[3 + at % 250 for at in range(LONG)]), 20), patience=30)
+    ids = [3 + at % 250 for at in range(LONG)]
+    answer = rig.call(api("Score"), proto.score(proto.prompt(ids=ids), 20), patience=30)
     if answer.status == "OK":
         rig.check(largest(answer) <= CLIENT_LIMIT, f"an answer of {largest(answer)} bytes, which is lost")
     else:

@@ -63,6 +63,8 @@ def crowd(rig, ports, first=b""):
         crowds = [open_many(rig, getattr(rig.server, port), 400, first) for port in ports]
         seen = len(early.answers[stream].body)
         early.read_for(0.3)
+        if len(early.answers[stream].body) == seen:
+            early.read_for(3)
         rig.check(len(early.answers[stream].body) > seen, f"the answer under way stopped: {early.goaway}")
         if "metrics_port" not in ports:
             watch.ask_http(rig.server.metrics_port, patience=2)

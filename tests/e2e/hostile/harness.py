@@ -132,7 +132,7 @@ class Rig:
         self.binaries, self.folder, self.default_model = pathlib.Path(binaries), pathlib.Path(folder), model
         self.figures, self.server, self.watcher, self.idle = {}, None, None, 0
         self.stack = contextlib.ExitStack()
-        self.peak_limit, self.health_may_fail = 512 * MIB, False
+        self.peak_limit, self.health_may_fail, self.log_limit = 512 * MIB, False, LOG_BYTES
 
     def tiny(self, context=512):
         """A tiny checkpoint with room for so many tokens."""
@@ -149,9 +149,10 @@ class Rig:
             raise Skipped("needs the default model (tools/fetch_model)")
         return self.default_model
 
-    def serve(self, *flags, model=None, context=512, kv="64MiB", files=0, peak=512 * MIB, health_may_fail=False):
+    def serve(self, *flags, model=None, context=512, kv="64MiB", files=0, peak=512 * MIB, health_may_fail=False,
+              log_bytes=LOG_BYTES):
         """health_may_fail: new connections may be refused while the attack lasts, but not after it."""
-        self.peak_limit, self.health_may_fail = peak, health_may_fail
+        self.peak_limit, self.health_may_fail, self.log_limit = peak, health_may_fail, log_bytes
         usual = () if model else ("--kv-bytes", kv)
         self.server = Server(self.binaries, self.folder, model or self.tiny(context), (*usual, *flags), files)
         self.server.wait_ready()
@@ -241,7 +242,7 @@ class Rig:
         data = self.server.log.read_bytes()
         grown = len(data) - self.log_at_start
         self.figures["log_bytes"] = grown
-        self.check(grown <= LOG_BYTES, f"{grown} bytes of log")
+        self.check(grown <= self.log_limit, f"{grown} bytes of log")
         check_lines(data)
 
     def close(self):

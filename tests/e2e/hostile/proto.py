@@ -57,7 +57,7 @@ def fields(data):
     return found
 
 
-# -- the messages of the API that attacks send --------------------------------------------------------------------------
+# -- the messages of the API that attacks send ------------------------------------------------------------------------
 
 def prompt(text="", ids=None, messages=None):
     """The oneof that Generate, Score and Tokenize begin with."""

@@ -89,7 +89,8 @@ def every_kind_at_once(rig):
               (api("Generate"), b"\xff\xff"), (api("Nothing"), b""), (http2.HEALTH, b"")]
     while time.monotonic() < end:
         if len(connections) < 30:
-            connections.append(Connection(rig.server.port, patience=2, window=dice.choice([0, 1000, http2.MOST_WINDOW])))
+            window = dice.choice([0, 1000, http2.MOST_WINDOW])
+            connections.append(Connection(rig.server.port, patience=2, window=window))
         connection = dice.choice(connections)
         try:
             path, body = dice.choice(bodies)
