@@ -52,8 +52,8 @@ Site::Site(HttpContent content)
       not_found_(plain_text(404, "not found; there are /metrics and /healthz\n")),
       wrong_method_(plain_text(405, "only GET and HEAD\n", "Allow: GET, HEAD\r\n")),
       metrics_([render = content.metrics] { return page_of(render()); }, kMostPages),
-      compressed_metrics_([render = content.metrics] { return compressed_page_of(render()); }, kMostPages),
-      health_([ask = content.health] { return answer_of(ask()); }, kMostPages) {}
+      compressed_metrics_([render = std::move(content.metrics)] { return compressed_page_of(render()); }, kMostPages),
+      health_([ask = std::move(content.health)] { return answer_of(ask()); }, kMostPages) {}
 
 void Site::answer(const Request& request, Renderer::Done done) {
   const std::string_view path = path_of(request.target);
