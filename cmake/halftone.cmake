@@ -1,4 +1,5 @@
-# halftone_library(NAME SOURCES ... USES ...): one static library per folder; USES is the layering rule.
+# halftone_library(NAME SOURCES ... USES ... PRECOMPILED ...): one static library per folder; USES is the layering rule,
+#   PRECOMPILED the headers of others that most of its files read: they are parsed once.
 # halftone_binary(NAME SOURCES ... USES ...): an executable in bin/.
 # halftone_test(NAME SOURCES ... USES ...): one GoogleTest binary, one ctest entry.
 # halftone_fuzz(NAME SOURCES ... USES ...): a fuzz target in fuzz/; ctest replays its corpus, tests/fuzz/corpus/NAME.
@@ -9,11 +10,15 @@ target_compile_features(halftone_options INTERFACE cxx_std_20)
 target_include_directories(halftone_options INTERFACE ${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR}/generated)
 target_compile_options(halftone_options INTERFACE
   $<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Werror;-ffp-contract=off;-fno-math-errno>
-  $<$<COMPILE_LANG_AND_ID:CXX,Clang>:-Wthread-safety>)
+  $<$<COMPILE_LANG_AND_ID:CXX,Clang>:-Wthread-safety>
+  $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-fpch-preprocess>)  # ccache asks for it
 
 # Files named for an instruction set get its flags, and only they.
 function(halftone_instruction_sets)
   foreach(source IN LISTS ARGN)
+    if(source MATCHES "_avx(2|512vnni)\\.cc$")
+      set_source_files_properties(${source} PROPERTIES SKIP_PRECOMPILE_HEADERS ON)
+    endif()
     if(source MATCHES "_avx2\\.cc$")
       set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "-mavx2;-mfma;-mf16c")
     elseif(source MATCHES "_avx512vnni\\.cc$")
@@ -27,11 +32,14 @@ function(halftone_instruction_sets)
 endfunction()
 
 function(halftone_library name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;USES")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;USES;PRECOMPILED")
   if(arg_SOURCES)
     halftone_instruction_sets(${arg_SOURCES})
     add_library(${name} STATIC ${arg_SOURCES})
     target_link_libraries(${name} PUBLIC halftone_options ${arg_USES})
+    if(arg_PRECOMPILED)
+      target_precompile_headers(${name} PRIVATE ${arg_PRECOMPILED})
+    endif()
   else()
     add_library(${name} INTERFACE)
     target_link_libraries(${name} INTERFACE halftone_options ${arg_USES})
@@ -45,16 +53,33 @@ function(halftone_binary name)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
 endfunction()
 
+# What every test is compiled with, and the headers that nearly all of them read, parsed once for all.
+function(halftone_prepare_tests)
+  add_library(halftone_test_options INTERFACE)
+  target_link_libraries(halftone_test_options INTERFACE halftone_options GTest::gmock GTest::gtest Threads::Threads)
+  # Optimizing what checks the product would take a third of the build.
+  target_compile_options(halftone_test_options INTERFACE -O0)
+  target_compile_definitions(halftone_test_options INTERFACE
+    HALFTONE_SHARED_DATA="${HALFTONE_SHARED_DATA}" HALFTONE_TEST_DATA="${PROJECT_SOURCE_DIR}/tests"
+    HALFTONE_BINARY_DIR="${PROJECT_BINARY_DIR}")
+  set(empty ${PROJECT_BINARY_DIR}/generated/test_headers.cc)
+  file(CONFIGURE OUTPUT ${empty} CONTENT "// Its precompiled header is what matters.\n")
+  add_library(halftone_test_headers STATIC ${empty})
+  target_link_libraries(halftone_test_headers PRIVATE halftone_test_options absl::statusor absl::strings)
+  target_precompile_headers(halftone_test_headers PRIVATE
+    <gmock/gmock.h> <gtest/gtest.h> <algorithm> <filesystem> <fstream> <functional> <map> <memory> <optional> <string>
+    <thread> <unordered_map> <vector> <absl/status/statusor.h> <absl/strings/str_cat.h>)
+endfunction()
+
 function(halftone_test name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "TIMEOUT" "SOURCES;USES;LABELS")
   halftone_instruction_sets(${arg_SOURCES})
+  if(NOT TARGET halftone_test_headers)
+    halftone_prepare_tests()
+  endif()
   add_executable(${name} ${arg_SOURCES})
-  target_link_libraries(${name} PRIVATE halftone_options ${arg_USES} GTest::gmock GTest::gtest_main)
-  # Optimizing what checks the product would take a third of the build.
-  target_compile_options(${name} PRIVATE -O0)
-  target_compile_definitions(${name} PRIVATE
-    HALFTONE_SHARED_DATA="${HALFTONE_SHARED_DATA}" HALFTONE_TEST_DATA="${PROJECT_SOURCE_DIR}/tests"
-    HALFTONE_BINARY_DIR="${PROJECT_BINARY_DIR}")
+  target_link_libraries(${name} PRIVATE halftone_test_options ${arg_USES} GTest::gtest_main)
+  target_precompile_headers(${name} REUSE_FROM halftone_test_headers)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
   if(NOT arg_TIMEOUT)
     set(arg_TIMEOUT 120)
