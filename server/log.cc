@@ -17,7 +17,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "server/thread_signals.h"
+#include "server/threads.h"
 
 namespace halftone {
 namespace {
@@ -181,10 +181,7 @@ class EscapingSink final : public spdlog::sinks::base_sink<std::mutex> {
 
 Log::Log(int descriptor) : writer_(std::make_shared<Writer>(descriptor)) {
   std::signal(SIGPIPE, SIG_IGN);
-  writer_->thread = std::thread([writer = writer_] {
-    leave_signals_to_main();
-    writer->run();
-  });
+  writer_->thread = thread_without_signals([writer = writer_] { writer->run(); });
   auto sink = std::make_shared<EscapingSink<Writer>>(writer_);
   spdlog::set_default_logger(std::make_shared<spdlog::logger>("", std::move(sink)));
   spdlog::set_pattern(kPattern);

@@ -17,8 +17,8 @@
 #include "server/http/connection.h"
 #include "server/http/connections.h"
 #include "server/http/site.h"
-#include "server/http/threads.h"
 #include "server/net/socket.h"
+#include "server/threads.h"
 
 namespace halftone {
 namespace {

@@ -4,7 +4,7 @@
 #include <chrono>
 #include <utility>
 
-#include "server/http/threads.h"
+#include "server/threads.h"
 
 namespace halftone {
 namespace {

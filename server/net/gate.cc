@@ -21,7 +21,7 @@
 #include "absl/strings/str_cat.h"
 #include "server/net/link.h"
 #include "server/net/pulse.h"
-#include "server/thread_signals.h"
+#include "server/threads.h"
 
 namespace halftone {
 namespace {
@@ -86,7 +86,7 @@ class Gate::Loop {
     for (const Socket& listener : listeners_) {
       watch(epoll_.fd(), EPOLL_CTL_ADD, listener.fd(), EPOLLIN | EPOLLET, kListener);
     }
-    thread_ = std::thread([this] { run(); });
+    thread_ = thread_without_signals([this] { run(); });
     if (config_.pulse) pulse_.start();
   }
 
@@ -159,7 +159,6 @@ class Gate::Loop {
 };
 
 void Gate::Loop::run() {
-  leave_signals_to_main();
   std::array<epoll_event, 128> events;
   Clock::time_point last = Clock::time_point::max();
   while (true) {

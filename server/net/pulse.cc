@@ -1,6 +1,6 @@
 #include "server/net/pulse.h"
 
-#include "server/thread_signals.h"
+#include "server/threads.h"
 
 namespace halftone {
 namespace {
@@ -10,7 +10,7 @@ constexpr std::chrono::milliseconds kEvery{1000}, kPatience{1000}, kValid{3000};
 }  // namespace
 
 void Pulse::start() {
-  thread_ = std::thread([this] { run(); });
+  thread_ = thread_without_signals([this] { run(); });
 }
 
 void Pulse::stop() {
@@ -25,7 +25,6 @@ void Pulse::stop() {
 bool Pulse::beats() const { return Clock::now() - Clock::time_point(Clock::duration(answered_.load())) < kValid; }
 
 void Pulse::run() {
-  leave_signals_to_main();
   std::unique_lock lock(mutex_);
   while (!stopping_) {
     lock.unlock();
