@@ -29,6 +29,7 @@ std::vector<std::string> gguf_models(const std::string& directory) {
     first = first.empty() ? path : std::min(first, path);
   }
   std::vector<std::string> paths;
+  paths.reserve(models.size());
   for (const auto& [model, path] : models) paths.push_back(path);
   return paths;
 }
