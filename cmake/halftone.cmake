@@ -57,8 +57,9 @@ endfunction()
 function(halftone_prepare_tests)
   add_library(halftone_test_options INTERFACE)
   target_link_libraries(halftone_test_options INTERFACE halftone_options GTest::gmock GTest::gtest Threads::Threads)
-  # Optimizing what checks the product would take a third of the build.
-  target_compile_options(halftone_test_options INTERFACE -O0)
+  # Optimizing what checks the product would take a third of the build. Some libraries ask for -pthread: a precompiled
+  # header wants it everywhere.
+  target_compile_options(halftone_test_options INTERFACE -O0 -pthread)
   target_compile_definitions(halftone_test_options INTERFACE
     HALFTONE_SHARED_DATA="${HALFTONE_SHARED_DATA}" HALFTONE_TEST_DATA="${PROJECT_SOURCE_DIR}/tests"
     HALFTONE_BINARY_DIR="${PROJECT_BINARY_DIR}")

@@ -74,8 +74,7 @@ const char* FrameWatch::client_frame(Time now) {
   if (in_block_ != (type == kMore)) return "a header block is interrupted, or continued where there is none";
   switch (type) {
     case kData:
-      data_frame();
-      return nullptr;
+      return data_frame();
     case kHeaderStart:
     case kMore:
       return header_frame(now);
@@ -120,13 +119,14 @@ const char* FrameWatch::header_frame(Time now) {
   return nullptr;
 }
 
-void FrameWatch::data_frame() {
+const char* FrameWatch::data_frame() {
   if (client_.length() == 0 && !client_.flag(kEndStream)) cost_ += kWork;
   const auto stream = streams_.find(client_.stream());
-  if (stream == streams_.end()) return;
+  if (stream == streams_.end()) return nullptr;
   stream->second.bytes += client_.length();
   request_bytes_ += client_.length();
   if (client_.flag(kEndStream)) stream->second.request_whole = true;
+  return stream->second.bytes > limits_.request_bytes ? "a request is too long" : nullptr;
 }
 
 void FrameWatch::end_stream(uint32_t id) {

@@ -15,6 +15,7 @@ struct FrameLimits {
   uint32_t header_block_bytes = 16384;  // of a HEADERS frame and its CONTINUATIONs
   uint32_t continuations = 8;           // of one header block
   uint32_t frame_bytes = 16384;         // of any frame but DATA, which gRPC bounds itself
+  uint64_t request_bytes = 32 << 20;    // of one request: gRPC reads a whole message before it refuses it as too large
   // Open at once. gRPC announces fewer; a client may open more until it has read that.
   uint32_t streams = 1280;
 };
@@ -67,7 +68,7 @@ class FrameWatch {
   const char* greet(std::string_view& bytes);
   const char* client_frame(Time now);
   const char* header_frame(Time now);
-  void data_frame();
+  const char* data_frame();
   void end_stream(uint32_t id);
 
   const FrameLimits limits_;

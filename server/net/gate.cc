@@ -32,6 +32,7 @@ using std::chrono::milliseconds;
 constexpr size_t kReadBytes = 32768;
 constexpr int kPairBytes = 65536;  // that the system keeps between gRPC and the gate, each way
 constexpr int kAcceptsInARow = 64;
+constexpr uint64_t kWorthTelling = 1 << 20;  // of released bytes
 constexpr milliseconds kTick{1000}, kRest{50}, kSoon{10};
 constexpr milliseconds kLinger{1000};    // for a client to read what it was told, once gRPC has hung up
 constexpr milliseconds kLastWords{200};  // for clients to take what gRPC wrote at the end
@@ -130,6 +131,7 @@ class Gate::Loop {
   void serve(uint64_t id);
   void arm(uint64_t id, Carried& carried);
   void count(Carried& carried);
+  void release(uint64_t bytes);
   void keep_within_sums();
   void look_after_all();
   void end(Links::iterator link, const char* why, uint32_t code);
@@ -155,6 +157,7 @@ class Gate::Loop {
   Clock::time_point now_ = Clock::now(), rest_until_ = {}, next_look_ = {};
   size_t streams_ = 0;
   uint64_t request_bytes_ = 0;
+  uint64_t released_ = 0;  // and not told yet
   std::array<char, kReadBytes> room_;
 };
 
@@ -309,7 +312,14 @@ void Gate::Loop::arm(uint64_t id, Carried& carried) {
 void Gate::Loop::count(Carried& carried) {
   const FrameWatch& seen = carried.link.watch();
   streams_ += seen.streams() - std::exchange(carried.streams, seen.streams());
-  request_bytes_ += seen.request_bytes() - std::exchange(carried.request_bytes, seen.request_bytes());
+  const uint64_t before = std::exchange(carried.request_bytes, seen.request_bytes());
+  request_bytes_ += seen.request_bytes() - before;
+  if (before > seen.request_bytes()) release(before - seen.request_bytes());
+}
+
+void Gate::Loop::release(uint64_t bytes) {
+  released_ += bytes;
+  if (released_ >= kWorthTelling && config_.released) config_.released(std::exchange(released_, 0));
 }
 
 // Whoever holds most has to go.
@@ -354,6 +364,7 @@ void Gate::Loop::end(Links::iterator link, const char* why, uint32_t code) {
   }
   streams_ -= carried.streams;
   request_bytes_ -= carried.request_bytes;
+  release(carried.request_bytes);
   links_.erase(link);
 }
 

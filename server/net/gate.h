@@ -23,9 +23,11 @@ namespace halftone {
 
 struct GateConfig {
   size_t connections = 1024;
-  FrameLimits frames = {};                         // of one connection
-  size_t streams = 8192;                           // open at once, over all connections
-  uint64_t request_bytes = uint64_t{256} << 20;    // of all requests that are not answered yet
+  FrameLimits frames = {};                       // of one connection
+  size_t streams = 8192;                         // open at once, over all connections
+  uint64_t request_bytes = uint64_t{256} << 20;  // of all requests that are not answered yet
+  // Told by the gate's thread of bytes of requests that gRPC holds no longer; empty: nobody wants to know.
+  std::function<void(uint64_t bytes)> released = {};
   std::chrono::milliseconds greeting_time{10000};  // to begin speaking HTTP/2
   std::chrono::milliseconds request_time{120000};  // to send a request, from its stream's first frame
   std::chrono::milliseconds unread_time{60000};    // a client that takes not a byte for so long is gone

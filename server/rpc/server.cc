@@ -102,6 +102,7 @@ absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::start(const RpcConfig& con
   for (const std::string& name : names) parts->server->GetHealthCheckService()->SetServingStatus(name, true);
   GateConfig gate_config;
   gate_config.connections = config.max_connections;
+  gate_config.released = [desk = &parts->service.text_desk()](uint64_t bytes) { desk->note_freed(bytes); };
   auto adopt = [server = parts->server.get()](int fd) { grpc::AddInsecureChannelFromFd(server, fd); };
   auto gate = Gate::start(*std::move(listeners), gate_config, adopt, config.tell);
   if (!gate.ok()) return gate.status();

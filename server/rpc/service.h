@@ -41,6 +41,8 @@ class InferenceService final : public RawInference {
   grpc::ServerUnaryReactor* GetServerInfo(Call* call, const Bytes* request, Bytes* response) override;
   grpc::ServerUnaryReactor* GetMemory(Call* call, const Bytes* request, Bytes* response) override;
 
+  TextDesk& text_desk() { return desk_; }
+
  private:
   Incoming incoming(Call* call, const Bytes* request);
 

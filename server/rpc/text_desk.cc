@@ -181,6 +181,12 @@ void TextDesk::tidy() {
   }
 }
 
+void TextDesk::note_freed(uint64_t bytes) {
+  MutexLock lock(mutex_);
+  freed_bytes_ += bytes;
+  if (freed_bytes_ >= kWorthTrimming) tidy_wakes_.notify_all();
+}
+
 TextDesk::Load TextDesk::load() const {
   MutexLock lock(mutex_);
   return load_;

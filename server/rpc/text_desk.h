@@ -70,6 +70,8 @@ class TextDesk {
   // Does `work` on one of the desk's threads, in the order of arrival among messages of its size.
   void run(uint64_t message_bytes, std::function<void()> work);
 
+  // Memory that somebody else gave back to the allocator; the desk sees to it that the system gets it.
+  void note_freed(uint64_t bytes);
   Load load() const;
   const TextDeskConfig& config() const { return config_; }
 

@@ -20,6 +20,7 @@ FrameLimits small_limits() {
   limits.continuations = 3;
   limits.frame_bytes = 100;
   limits.streams = 4;
+  limits.request_bytes = 6000;
   return limits;
 }
 
@@ -119,6 +120,11 @@ TEST_F(Watching, RequestsAreWeighedUntilTheyAreAnswered) {
   EXPECT_EQ(watch_.request_bytes(), 5001u);
   watch_.from_server(frame(kHeadersFrame, kEndHeadersFlag | kEndStreamFlag, 1, "end"));
   EXPECT_EQ(watch_.request_bytes(), 0u);
+}
+
+TEST_F(Watching, ARequestHasAnEndHoweverMuchItsMessageClaims) {
+  EXPECT_EQ(send(frame(kHeadersFrame, kEndHeadersFlag, 1, "h") + frame(kDataFrame, 0, 1, std::string(6000, 'd'))), "");
+  EXPECT_THAT(send(frame(kDataFrame, 0, 1, "d")), testing::HasSubstr("a request is too long"));
 }
 
 TEST_F(Watching, FramesThatMakeWorkAreDear) {

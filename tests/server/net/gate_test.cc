@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
@@ -223,6 +224,22 @@ TEST(Gate, WhereAllTogetherHoldTooMuchTheHeaviestGoes) {
   bool ended = true;
   light->read_all(milliseconds(100), &ended);
   EXPECT_FALSE(ended);
+}
+
+TEST(Gate, TellsWhenGrpcHoldsRequestsNoLonger) {
+  std::atomic<uint64_t> released{0};
+  GateConfig config;
+  config.released = [&](uint64_t bytes) { released += bytes; };
+  Behind behind(config);
+  auto [client, server] = behind.connect();
+  client->send(greeting() + frame(kHeadersFrame, kEndHeadersFlag, 1, "a call"));
+  std::thread reader([&held = server] { (void)read_some(held, 3 << 20); });
+  for (int i = 0; i < 200; ++i) client->send(frame(kDataFrame, 0, 1, std::string(10000, 'd')));
+  EXPECT_EQ(released.load(), 0u);
+  client.reset();
+  reader.join();
+  for (int i = 0; i < 500 && released == 0; ++i) std::this_thread::sleep_for(milliseconds(10));
+  EXPECT_GE(released.load(), 1u << 20);
 }
 
 TEST(Gate, ClientsHaveTheirTime) {
