@@ -35,11 +35,10 @@ class Skipped(Exception):
     """What the attack needs is not here."""
 
 
-def attack(short=False, seconds=45, pending=""):
-    """Registers a function of one Rig under its name. short: it belongs to make test; seconds: then it is killed;
-    pending: why the server does not stand it yet, which leaves it out unless it is named."""
+def attack(short=False, seconds=45):
+    """Registers a function of one Rig under its name. short: it belongs to make test; seconds: then it is killed."""
     def register(function):
-        function.short, function.seconds, function.pending = short, seconds, pending
+        function.short, function.seconds = short, seconds
         assert function.__name__ not in ATTACKS
         ATTACKS[function.__name__] = function
         return function
