@@ -5,7 +5,6 @@
 """
 
 import pathlib
-import shutil
 import socket
 import struct
 import subprocess
@@ -17,7 +16,8 @@ import unittest
 import served
 
 BINARIES = pathlib.Path(sys.argv[1])
-NGINX = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
+FOUND = subprocess.run([served.ROOT / "tools/fetch_nginx"], capture_output=True, text=True, check=False)
+NGINX = FOUND.stdout.strip()
 PATIENCE = 10  # seconds
 
 
@@ -139,6 +139,6 @@ class Behind(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    if NGINX is None:
-        served.skip("needs nginx (Debian's nginx-light)")
+    if FOUND.returncode != 0:
+        served.skip("needs nginx (tools/fetch_nginx): " + " ".join(FOUND.stderr.split()))
     unittest.main(argv=sys.argv[:1], verbosity=2)
