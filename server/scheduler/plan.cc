@@ -3,21 +3,12 @@
 //   - one starts only when pages for all of it are there, beyond those promised to prompts already running;
 //   - while the first waiting one of a mode finds no room, no later one of any mode starts.
 // So the soonest of all that run always goes on, and when none runs the soonest that waits starts.
-//
-// Prompts share a step: three quarters are the soonest one's, so that the line moves on; of the last quarter those who
-// start get something, then the shortest first, so that a short prompt is done soon behind however many long ones. What
-// they leave goes out in the order of the line.
 #include <algorithm>
 
 #include "kernels/contract/check.h"
 #include "server/scheduler/scheduler_state.h"
 
 namespace halftone {
-namespace {
-
-constexpr int64_t kLeastSharedStep = 16;  // prompt tokens; a smaller step is the soonest prompt's alone
-
-}  // namespace
 
 StepPlan Scheduler::State::plan(ModeIndex mode, int64_t token_budget, int64_t min_prompt_tokens, Nanoseconds now) {
   HALFTONE_CHECK(chunks_.empty());
@@ -28,7 +19,8 @@ StepPlan Scheduler::State::plan(ModeIndex mode, int64_t token_budget, int64_t mi
 
   plan_decodes(mode, &plan);
   const int64_t prompt_budget = std::max(token_budget - plan.decode_sequences, min_prompt_tokens);
-  plan_prompts(mode, prompt_budget, now, &plan);
+  const int64_t left = plan_prompts(mode, prompt_budget, &plan);
+  admit(mode, left, now, &plan);
   describe_chunks(&plan);
 
   modes_[mode].was_empty = plan.empty() && prompt_budget > 0;
@@ -46,50 +38,20 @@ void Scheduler::State::plan_decodes(ModeIndex mode, StepPlan* plan) {
   }
 }
 
-void Scheduler::State::plan_prompts(ModeIndex mode, int64_t budget, Nanoseconds now, StepPlan* plan) {
-  const int64_t shared = budget >= kLeastSharedStep ? budget / 4 : 0;
-  int64_t left = budget;
-  std::vector<Sequence*> prompts = running_prompts(mode);
-  for (size_t i = 0; i < prompts.size() && left == budget; ++i) give(*prompts[i], budget - shared, &left, plan);
-  admit(mode, shared, now, &left, plan);
-  std::stable_sort(prompts.begin(), prompts.end(),
-                   [](const Sequence* a, const Sequence* b) { return a->remaining() < b->remaining(); });
-  // Who was put back meanwhile has none.
-  for (Sequence* prompt : prompts) {
-    if (prompt->running && planned(*prompt) == 0) give(*prompt, left, &left, plan);
+int64_t Scheduler::State::plan_prompts(ModeIndex mode, int64_t budget, StepPlan* plan) {
+  for (size_t i = 0; i < running_.size() && budget > 0; ++i) {
+    Sequence& sequence = *running_[i];
+    if (sequence.mode != mode || sequence.decodes()) continue;
+    const int64_t count = std::min(budget, sequence.remaining());
+    if (!make_room(sequence, sequence.computed + count, plan)) continue;
+    add_chunk(sequence, count, plan);
+    budget -= count;
   }
-  for (Sequence* prompt : running_prompts(mode)) {
-    if (prompt->running) give(*prompt, left, &left, plan);
-  }
+  return budget;
 }
 
-std::vector<Sequence*> Scheduler::State::running_prompts(ModeIndex mode) const {
-  std::vector<Sequence*> prompts;
-  for (Sequence* sequence : running_) {
-    if (sequence->mode == mode && !sequence->decodes()) prompts.push_back(sequence);
-  }
-  return prompts;
-}
-
-// Tokens of it that the step already has.
-int64_t Scheduler::State::planned(const Sequence& sequence) const {
-  for (const Chunk& chunk : chunks_) {
-    if (chunk.sequence == &sequence) return chunk.count;
-  }
-  return 0;
-}
-
-// So many more tokens of a prompt, where there are so many and pages for them.
-void Scheduler::State::give(Sequence& prompt, int64_t most, int64_t* left, StepPlan* plan) {
-  const int64_t before = planned(prompt), count = std::min({most, *left, prompt.remaining() - before});
-  if (count <= 0 || !make_room(prompt, prompt.computed + before + count, plan)) return;
-  add_chunk(prompt, count, plan);
-  *left -= count;
-}
-
-void Scheduler::State::admit(ModeIndex mode, int64_t shared, Nanoseconds now, int64_t* left, StepPlan* plan) {
-  bool is_first = plan->tokens == plan->decode_sequences;  // no prompt runs
-  while (*left > 0) {
+void Scheduler::State::admit(ModeIndex mode, int64_t budget, Nanoseconds now, StepPlan* plan) {
+  while (budget > 0) {
     Sequence* candidate = queue_.first(mode);
     if (candidate == nullptr) return;
     // Where somebody was put back there is no room, even if the same one would now find more in the cache.
@@ -98,12 +60,10 @@ void Scheduler::State::admit(ModeIndex mode, int64_t shared, Nanoseconds now, in
       return;
     }
     start(*candidate, now);
-    const int64_t most = is_first ? *left - shared : std::max<int64_t>(1, *left / 2);
-    const int64_t count = std::min(most, candidate->remaining());
+    const int64_t count = std::min(budget, candidate->remaining());
     HALFTONE_CHECK(pages_.extend(*candidate, candidate->computed + count));
     add_chunk(*candidate, count, plan);
-    *left -= count;
-    is_first = false;
+    budget -= count;
   }
 }
 
@@ -192,13 +152,7 @@ void Scheduler::State::put_back(Sequence& victim, StepPlan* plan) {
 }
 
 void Scheduler::State::add_chunk(Sequence& sequence, int64_t count, StepPlan* plan) {
-  const auto chunk =
-      std::find_if(chunks_.begin(), chunks_.end(), [&](const Chunk& c) { return c.sequence == &sequence; });
-  if (chunk != chunks_.end()) {
-    chunk->count += count;
-  } else {
-    chunks_.push_back({.sequence = &sequence, .first = sequence.computed, .count = count});
-  }
+  chunks_.push_back({.sequence = &sequence, .first = sequence.computed, .count = count});
   plan->tokens += count;
 }
 

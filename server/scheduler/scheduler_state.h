@@ -48,11 +48,8 @@ class Scheduler::State {
 
   // plan.cc
   void plan_decodes(ModeIndex mode, StepPlan* plan);
-  void plan_prompts(ModeIndex mode, int64_t budget, Nanoseconds now, StepPlan* plan);
-  std::vector<Sequence*> running_prompts(ModeIndex mode) const;
-  int64_t planned(const Sequence& sequence) const;
-  void give(Sequence& prompt, int64_t most, int64_t* left, StepPlan* plan);
-  void admit(ModeIndex mode, int64_t shared, Nanoseconds now, int64_t* left, StepPlan* plan);
+  int64_t plan_prompts(ModeIndex mode, int64_t budget, StepPlan* plan);  // the budget that is left
+  void admit(ModeIndex mode, int64_t budget, Nanoseconds now, StepPlan* plan);
   bool may_start(Sequence& candidate);
   bool stands_behind_another_mode(const Sequence& candidate) const;
   int64_t promised_pages() const;
@@ -60,7 +57,7 @@ class Scheduler::State {
   bool make_room(Sequence& asker, int64_t tokens, StepPlan* plan);
   bool could_have(const Sequence& asker, int64_t lacking);
   void put_back(Sequence& victim, StepPlan* plan);
-  void add_chunk(Sequence& sequence, int64_t count, StepPlan* plan);  // or makes its chunk longer
+  void add_chunk(Sequence& sequence, int64_t count, StepPlan* plan);
   void describe_chunks(StepPlan* plan);
 
   // scheduler.cc
