@@ -233,11 +233,12 @@ TEST(Gate, TellsWhenGrpcHoldsRequestsNoLonger) {
   Behind behind(config);
   auto [client, server] = behind.connect();
   client->send(greeting() + frame(kHeadersFrame, kEndHeadersFlag, 1, "a call"));
-  std::thread reader([&held = server] { (void)read_some(held, 3 << 20); });
+  std::thread reader([&held = server] { (void)read_some(held, greeting().size() + 15 + 200 * 10009); });
   for (int i = 0; i < 200; ++i) client->send(frame(kDataFrame, 0, 1, std::string(10000, 'd')));
+  reader.join();
   EXPECT_EQ(released.load(), 0u);
   client.reset();
-  reader.join();
+  server = Socket();
   for (int i = 0; i < 500 && released == 0; ++i) std::this_thread::sleep_for(milliseconds(10));
   EXPECT_GE(released.load(), 1u << 20);
 }
