@@ -79,7 +79,9 @@ class Mistakes(unittest.TestCase):
     def test_a_model_that_cannot_be_read(self):
         missing = FOLDER.name + "/missing.gguf"
         self.refused(f"error.*{missing}", "--model", missing)
-        self.refused(f"error.*{FOLDER.name}", "--model", FOLDER.name)  # neither config.json nor anything
+        empty = pathlib.Path(FOLDER.name) / "empty"
+        empty.mkdir(exist_ok=True)
+        self.refused(f"error.*{empty}", "--model", empty)
         broken = pathlib.Path(FOLDER.name) / "broken.gguf"
         broken.write_bytes(pathlib.Path(MODEL).read_bytes()[:5000])
         self.refused(f"error.*{broken}", "--model", broken)
