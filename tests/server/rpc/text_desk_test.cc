@@ -60,10 +60,10 @@ TEST(TextDesk, WhatTheEngineTookOverIsOnlyChargedForItsAnswer) {
 }
 
 TEST(TextDesk, SmallTextsPassLargeOnes) {
-  Desk fixture;
   std::promise<void> release, small;
   std::shared_future<void> released = release.get_future().share();
   std::atomic<int> large{0};
+  Desk fixture;  // last: its threads use the rest
   for (int i = 0; i < 4; ++i) {
     fixture.desk.run(kLarge, [&large, released] {
       released.wait();
@@ -86,9 +86,9 @@ TEST(TextDesk, DoesAllThatItWasGivenBeforeItEnds) {
 }
 
 TEST(TextDesk, GivesUpAnswersThatNobodyReads) {
-  Desk fixture({.stall_limit = 5'000'000'000});
   std::promise<void> given_up;
   std::atomic<bool> wrong{false};
+  Desk fixture({.stall_limit = 5'000'000'000});
   auto unread = fixture.desk.enter(10), read = fixture.desk.enter(10);
   unread->watch([&] { given_up.set_value(); });
   read->watch([&] { wrong = true; });
