@@ -47,7 +47,7 @@ std::string take_default_system(std::string& shape) {
       const size_t begin = at + before.size(), end = ending.from(begin);
       if (end == std::string::npos) break;
       if (end == begin || mark.from(begin) < end || sum.from(begin) < end - 1) continue;
-      const std::string text = shape.substr(begin, end - begin);
+      std::string text = shape.substr(begin, end - begin);
       std::string without;
       size_t rest = 0;
       for (size_t i = shape.find(text); i != std::string::npos; i = shape.find(text, rest)) {

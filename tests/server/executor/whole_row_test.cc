@@ -112,11 +112,12 @@ TEST(WholeRow, TakesOneTimeWhateverTheValuesAre) {
     return least;
   };
   const double plain = seconds(random_row(3, vocabulary, 3), {.temperature = 100});
+  const double times = HALFTONE_SANITIZED ? 60 : 12;  // a sort of the whole row takes hundreds
   for (const std::vector<float>& row : {close, outlier}) {
     for (const SamplingParams& params :
          {SamplingParams{.temperature = 100}, SamplingParams{.top_p = 0.999999f}, SamplingParams{.top_k = 49999},
           SamplingParams{.temperature = 3, .top_p = 0.99f, .top_k = 40000, .min_p = 1e-6f}}) {
-      EXPECT_LT(seconds(row, params), 12 * plain + 2e-3);
+      EXPECT_LT(seconds(row, params), times * plain + 2e-3);
     }
   }
 }
