@@ -138,11 +138,11 @@ absl::StatusOr<std::unique_ptr<Tokenizer>> Tokenizer::create(Vocabulary vocabula
 Tokenizer::Tokenizer(std::unique_ptr<const Tables> tables) : tables_(std::move(tables)) {}
 Tokenizer::~Tokenizer() = default;
 
-std::vector<TokenId> Tokenizer::encode(std::string_view text, EncodeOptions options) const {
+std::vector<TokenId> Tokenizer::encode(std::string_view text, const EncodeOptions& options) const {
   return Encoder(*tables_, options).encode(text, {{text.size(), options.parse_special}});
 }
 
-std::vector<TokenId> Tokenizer::encode(std::span<const TextSegment> segments, EncodeOptions options) const {
+std::vector<TokenId> Tokenizer::encode(std::span<const TextSegment> segments, const EncodeOptions& options) const {
   std::string text;
   std::vector<AddedTokens::Zone> zones;
   for (const TextSegment& segment : segments) {

@@ -44,10 +44,10 @@ class Tokenizer {
   static absl::StatusOr<std::unique_ptr<Tokenizer>> create(Vocabulary vocabulary);
   ~Tokenizer();
 
-  std::vector<TokenId> encode(std::string_view text, EncodeOptions options = {}) const;
+  std::vector<TokenId> encode(std::string_view text, const EncodeOptions& options = {}) const;
   // The same as encoding the joined text, but a special token is seen only inside one segment that allows it.
   // options.parse_special is not used: each segment says it.
-  std::vector<TokenId> encode(std::span<const TextSegment> segments, EncodeOptions options = {}) const;
+  std::vector<TokenId> encode(std::span<const TextSegment> segments, const EncodeOptions& options = {}) const;
 
   // The bytes that a token stands for; alone they may be half a character. Empty for an id without a piece.
   std::string_view piece(TokenId id) const;

@@ -120,6 +120,7 @@ std::vector<TokenId> Tokenizer::Tables::take_control() {
   }
   std::sort(found.begin(), found.end());
   std::vector<TokenId> ids;
+  ids.reserve(found.size());
   for (const auto& [name, id] : found) ids.push_back(id);
   return ids;
 }

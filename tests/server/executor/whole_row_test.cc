@@ -112,7 +112,7 @@ TEST(WholeRow, TakesOneTimeWhateverTheValuesAre) {
     return least;
   };
   const double plain = seconds(random_row(3, vocabulary, 3), {.temperature = 100});
-  const double times = HALFTONE_SANITIZED ? 60 : 12;  // a sort of the whole row takes hundreds
+  const double times = HALFTONE_SANITIZED ? 60 : 12;  // a sanitizer makes some loops dearer than others
   for (const std::vector<float>& row : {close, outlier}) {
     for (const SamplingParams& params :
          {SamplingParams{.temperature = 100}, SamplingParams{.top_p = 0.999999f}, SamplingParams{.top_k = 49999},
