@@ -91,7 +91,7 @@ void Connection::on_request(Error error) {
   deadline_.cancel(ignored);
   site_.answer({std::string(request.method_string()), std::string(request.target()),
                 std::string(request[http::field::accept_encoding])},
-               [weak = weak_from_this(), executor = socket_.get_executor()](SharedResponse answer) {
+               [weak = weak_from_this(), executor = socket_.get_executor()](SharedHttpResponse answer) {
                  asio::post(executor, [weak, answer = std::move(answer)]() mutable {
                    if (const auto self = weak.lock()) self->send(std::move(answer));
                  });
@@ -110,7 +110,7 @@ void Connection::refuse(Error error) {
   send(plain_text(400, "this is no request of HTTP/1.1\n"));
 }
 
-void Connection::send(SharedResponse answer) {
+void Connection::send(SharedHttpResponse answer) {
   if (place_.list == nullptr) return;
   answer_ = std::move(answer);
   last_ = last_ || answer_->status >= 400;

@@ -45,7 +45,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void read_request();
   void on_request(Error error);
   void refuse(Error error);
-  void send(SharedResponse answer);
+  void send(SharedHttpResponse answer);
   void on_sent();
   void linger();
   void drop_input(size_t so_far);
@@ -62,8 +62,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::optional<boost::beast::http::request_parser<boost::beast::http::empty_body>> parser_;
   int requests_ = 0;
   bool head_only_ = false, last_ = false;
-  std::string head_;       // of the answer that is sent
-  SharedResponse answer_;  // the same
+  std::string head_;           // of the answer that is sent
+  SharedHttpResponse answer_;  // the same
 };
 
 }  // namespace halftone

@@ -16,7 +16,7 @@ constexpr std::chrono::milliseconds kLongestRest{100};
 
 }  // namespace
 
-Renderer::Renderer(std::function<SharedResponse()> render, size_t most) : render_(std::move(render)), most_(most) {
+Renderer::Renderer(std::function<SharedHttpResponse()> render, size_t most) : render_(std::move(render)), most_(most) {
   thread_ = thread_without_signals([this] { run(); });
 }
 
@@ -40,12 +40,12 @@ void Renderer::stop() {
   if (thread_.joinable()) thread_.join();
 }
 
-SharedResponse Renderer::next_answer() {
+SharedHttpResponse Renderer::next_answer() {
   std::erase_if(alive_, [](const auto& answer) { return answer.expired(); });
   if (alive_.size() >= most_) {
-    if (SharedResponse newest = alive_.back().lock()) return newest;
+    if (SharedHttpResponse newest = alive_.back().lock()) return newest;
   }
-  SharedResponse answer = render_();
+  SharedHttpResponse answer = render_();
   alive_.push_back(answer);
   return answer;
 }
@@ -57,7 +57,7 @@ void Renderer::run() {
     if (stopping_) return;
     lock.unlock();
     const Clock::time_point start = Clock::now();
-    SharedResponse answer = next_answer();
+    SharedHttpResponse answer = next_answer();
     const Clock::time_point end = Clock::now();
     lock.lock();
     if (stopping_) return;

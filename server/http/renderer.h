@@ -20,10 +20,10 @@ namespace halftone {
 
 class Renderer {
  public:
-  using Done = std::function<void(SharedResponse)>;
+  using Done = std::function<void(SharedHttpResponse)>;
 
   // `render` is called on the thread, one call at a time.
-  Renderer(std::function<SharedResponse()> render, size_t most);
+  Renderer(std::function<SharedHttpResponse()> render, size_t most);
   ~Renderer();  // stops
 
   // `done` is called on the thread, with an answer whose rendering had not ended at this call; never after stop().
@@ -34,11 +34,11 @@ class Renderer {
 
  private:
   void run();
-  SharedResponse next_answer();
+  SharedHttpResponse next_answer();
 
-  const std::function<SharedResponse()> render_;
+  const std::function<SharedHttpResponse()> render_;
   const size_t most_;
-  std::deque<std::weak_ptr<const Response>> alive_;  // the thread's, oldest first
+  std::deque<std::weak_ptr<const HttpResponse>> alive_;  // the thread's, oldest first
   std::mutex mutex_;
   std::condition_variable changed_;
   bool stopping_ = false;      // under mutex_

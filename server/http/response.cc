@@ -31,12 +31,12 @@ const char* reason(int status) {
 
 }  // namespace
 
-SharedResponse plain_text(int status, std::string body, const std::string& more_headers) {
-  return std::make_shared<Response>(
-      Response{status, "Content-Type: text/plain; charset=utf-8\r\n" + more_headers, std::move(body)});
+SharedHttpResponse plain_text(int status, std::string body, const std::string& more_headers) {
+  return std::make_shared<HttpResponse>(
+      HttpResponse{status, "Content-Type: text/plain; charset=utf-8\r\n" + more_headers, std::move(body)});
 }
 
-std::string head_of(const Response& answer, bool last_of_connection) {
+std::string head_of(const HttpResponse& answer, bool last_of_connection) {
   return absl::StrCat("HTTP/1.1 ", answer.status, " ", reason(answer.status), "\r\n", answer.headers,
                       "Content-Length: ", answer.body.size(), "\r\n", last_of_connection ? "Connection: close\r\n" : "",
                       "\r\n");

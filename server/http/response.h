@@ -6,17 +6,17 @@
 
 namespace halftone {
 
-struct Response {
+struct HttpResponse {
   int status = 200;
   std::string headers;  // lines of its own, each with its end: Content-Type at least
   std::string body;
 };
 
-using SharedResponse = std::shared_ptr<const Response>;
+using SharedHttpResponse = std::shared_ptr<const HttpResponse>;
 
-SharedResponse plain_text(int status, std::string body, const std::string& more_headers = "");
+SharedHttpResponse plain_text(int status, std::string body, const std::string& more_headers = "");
 
 // Status line, headers and the empty line. The length is that of the body, whether it is sent (GET) or not (HEAD).
-std::string head_of(const Response& answer, bool last_of_connection);
+std::string head_of(const HttpResponse& answer, bool last_of_connection);
 
 }  // namespace halftone

@@ -12,15 +12,16 @@ constexpr size_t kMostPages = 8;  // of metrics, taken by slow clients: half a M
 constexpr std::string_view kExposition =
     "Content-Type: text/plain; version=0.0.4; charset=utf-8\r\nVary: Accept-Encoding\r\n";
 
-SharedResponse page_of(std::string text) {
-  return std::make_shared<Response>(Response{200, std::string(kExposition), std::move(text)});
+SharedHttpResponse page_of(std::string text) {
+  return std::make_shared<HttpResponse>(HttpResponse{200, std::string(kExposition), std::move(text)});
 }
 
-SharedResponse compressed_page_of(const std::string& text) {
-  return std::make_shared<Response>(Response{200, std::string(kExposition) + "Content-Encoding: gzip\r\n", gzip(text)});
+SharedHttpResponse compressed_page_of(const std::string& text) {
+  return std::make_shared<HttpResponse>(
+      HttpResponse{200, std::string(kExposition) + "Content-Encoding: gzip\r\n", gzip(text)});
 }
 
-SharedResponse answer_of(Health health) {
+SharedHttpResponse answer_of(Health health) {
   switch (health) {
     case Health::kServing:
       return plain_text(200, "ok\n");
@@ -55,7 +56,7 @@ Site::Site(HttpContent content)
       compressed_metrics_([render = std::move(content.metrics)] { return compressed_page_of(render()); }, kMostPages),
       health_([ask = std::move(content.health)] { return answer_of(ask()); }, kMostPages) {}
 
-void Site::answer(const Request& request, Renderer::Done done) {
+void Site::answer(const HttpRequest& request, Renderer::Done done) {
   const std::string_view path = path_of(request.target);
   if (request.method != "GET" && request.method != "HEAD") return done(wrong_method_);
   if (path == "/metrics") {

@@ -9,7 +9,7 @@
 
 namespace halftone {
 
-struct Request {
+struct HttpRequest {
   std::string method, target, accept_encoding;
 };
 
@@ -18,11 +18,11 @@ class Site {
   explicit Site(HttpContent content);
 
   // `done` is called once, at once or later by a renderer's thread; never after stop(). Does not block. Any thread.
-  void answer(const Request& request, Renderer::Done done);
+  void answer(const HttpRequest& request, Renderer::Done done);
   void stop();
 
  private:
-  const SharedResponse first_page_, not_found_, wrong_method_;
+  const SharedHttpResponse first_page_, not_found_, wrong_method_;
   Renderer metrics_, compressed_metrics_, health_;
 };
 

@@ -19,9 +19,9 @@ namespace {
 
 constexpr std::chrono::seconds kLong{20};
 
-SharedResponse ask_and_wait(Renderer& renderer) {
-  std::promise<SharedResponse> answer;
-  renderer.ask([&](SharedResponse made) { answer.set_value(std::move(made)); });
+SharedHttpResponse ask_and_wait(Renderer& renderer) {
+  std::promise<SharedHttpResponse> answer;
+  renderer.ask([&](SharedHttpResponse made) { answer.set_value(std::move(made)); });
   return answer.get_future().get();
 }
 
@@ -41,7 +41,7 @@ TEST(Renderer, WhoeverAsksMeanwhileSharesTheAnswer) {
         return plain_text(200, std::to_string(++calls));
       },
       8);
-  for (int i = 0; i < 1000; ++i) renderer.ask([&](const SharedResponse&) { ++answers; });
+  for (int i = 0; i < 1000; ++i) renderer.ask([&](const SharedHttpResponse&) { ++answers; });
   go.set_value();
   ask_and_wait(renderer);
   EXPECT_EQ(answers, 1000);
@@ -51,7 +51,7 @@ TEST(Renderer, WhoeverAsksMeanwhileSharesTheAnswer) {
 TEST(Renderer, SlowReadersHoldNoMoreThanAFewAnswers) {
   int calls = 0;
   Renderer renderer([&] { return plain_text(200, std::to_string(++calls)); }, 3);
-  std::vector<SharedResponse> held;
+  std::vector<SharedHttpResponse> held;
   for (int i = 0; i < 20; ++i) held.push_back(ask_and_wait(renderer));
   EXPECT_EQ(held.back()->body, "3");
   EXPECT_EQ(calls, 3);
@@ -69,13 +69,13 @@ TEST(Renderer, StopsWithoutAnsweringWhoeverWaits) {
         return plain_text(200, "");
       },
       8);
-  renderer.ask([&](const SharedResponse&) { ++answers; });
+  renderer.ask([&](const SharedHttpResponse&) { ++answers; });
   started.get_future().wait();
   std::thread stopper([&] { renderer.stop(); });
   std::this_thread::sleep_for(std::chrono::milliseconds(50));  // so that it stops while rendering
   go.set_value();
   stopper.join();
-  renderer.ask([&](const SharedResponse&) { ++answers; });
+  renderer.ask([&](const SharedHttpResponse&) { ++answers; });
   EXPECT_EQ(answers, 0);
 }
 
