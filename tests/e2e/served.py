@@ -2,10 +2,8 @@
 
 import os
 import pathlib
-import random
 import re
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -14,6 +12,8 @@ import urllib.error
 import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT / "tools"))
+from measuring import free_port  # noqa: E402, F401
 
 
 def skip(reason):
@@ -28,20 +28,6 @@ def default_model():
     if result.returncode != 0:
         skip("needs the default model (tools/fetch_model): " + " ".join(result.stderr.split()))
     return result.stdout.strip()
-
-
-def free_port():
-    """For programs that must be told one: below the range that the system gives away by itself, so that no connection
-    takes it in the meantime."""
-    lowest = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    for port in random.sample(range(min(10000, lowest - 1000), lowest), 100):
-        with socket.socket() as listener:
-            try:
-                listener.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                pass
-    raise AssertionError("no port is free")
 
 
 def fetch(url):

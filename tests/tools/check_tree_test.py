@@ -162,6 +162,15 @@ class CheckTree(unittest.TestCase):
                     f"TEST(Sum, IsLong) {{\n{LONG_BODY}\n}}\n",
                     "82 lines in the function")
 
+    def test_two_types_of_one_name_are_found(self):
+        name = "namespace halftone {\n%sstruct Request {\n  int id;\n};\n%s}  // namespace halftone\n"
+        self.write("server/engine/request.h", HEADER + name % ("", ""))
+        self.write("server/http/hidden.h", HEADER + name % ("namespace {\n", "}  // namespace\n"))
+        self.write("server/http/inner.h", HEADER + (name % ("", "")).replace("Request", "Site::Request"))
+        self.assertEqual(self.problems(), [])
+        self.expect("server/http/site.h", HEADER + name % ("", ""),
+                    "halftone::Request is a type of server/engine/request.h already")
+
     def test_conditional_compilation_is_found(self):
         self.expect("kernels/cpu/a.h", HEADER + "#ifdef NDEBUG\n#endif\n", "conditional directive")
 
