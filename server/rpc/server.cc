@@ -1,6 +1,7 @@
 #include "server/rpc/server.h"
 
 #include <google/protobuf/stubs/logging.h>
+#include <grpc/grpc.h>
 #include <grpcpp/ext/health_check_service_server_builder_option.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
@@ -65,6 +66,15 @@ void set_limits(uint64_t max_request_bytes, grpc::ServerBuilder& builder) {
   builder.SetResourceQuota(quota);
 }
 
+// gRPC's library is taken down with its last user, and may then wait ten seconds for a thread that polls the sockets of
+// slow readers. So it has a user for the life of the process.
+void keep_library() {
+  [[maybe_unused]] static const bool kept = [] {
+    grpc_init();
+    return true;
+  }();
+}
+
 }  // namespace
 
 struct RpcServer::Parts {
@@ -86,6 +96,7 @@ absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::start(const RpcConfig& con
 
   absl::StatusOr<std::vector<Socket>> listeners = listen_on_all(config.host, config.port);
   if (!listeners.ok()) return listeners.status();
+  keep_library();
   auto parts = std::make_unique<Parts>(std::move(context));
   grpc::EnableDefaultHealthCheckService(true);
   // Else every request with broken UTF-8 would write a line on standard error; its sender gets a status.
