@@ -45,7 +45,7 @@ KvLayout make_kv_layout(const KvFormat& format, int64_t layers, int64_t kv_heads
   return layout;
 }
 
-double DeviceFloor::seconds(const Work& work) const {
+double DeviceRoofline::seconds(const Work& work) const {
   if (bytes_per_second <= 0) return 0;
   double computing = 0;
   for (int kind = 0; kind < kArithmetics; ++kind) computing += work.operations[kind] / operations_per_second[kind];

@@ -143,7 +143,7 @@ struct Work {
 };
 
 // What a device can do at best, measured on it.
-struct DeviceFloor {
+struct DeviceRoofline {
   double bytes_per_second = 0;                      // reading memory far larger than the caches
   double operations_per_second[kArithmetics] = {};  // nothing but that on registers
 
@@ -183,8 +183,8 @@ class Device {
   virtual size_t workspace_bytes(int64_t max_tokens, int64_t max_cols, int64_t heads, int64_t head_dim) const = 0;
   virtual void set_workspace(std::byte* data, size_t bytes) = 0;
 
-  // Takes some tenths of a second and, meanwhile, 128 MiB of the host or up to 2 GiB of a card.
-  virtual DeviceFloor measure_floor() = 0;
+  // Takes some tenths of a second and, meanwhile, 128 MiB of the host or up to 2 GiB of a GPU.
+  virtual DeviceRoofline measure_roofline() = 0;
 
   virtual bool supports(const WeightFormat& format, Activations activations) const = 0;
   // What a matrix takes in this device's layout.

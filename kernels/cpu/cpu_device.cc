@@ -78,9 +78,9 @@ class CpuDevice final : public Device {
     context_.workspace_bytes = bytes;
   }
 
-  DeviceFloor measure_floor() override {
+  DeviceRoofline measure_roofline() override {
     const Buffer memory = allocate(size_t{128} << 20, {"shared", MemoryCategory::kWorkspace});
-    return cpu_measure_floor(context_, {memory.f32(), memory.bytes() / sizeof(float)});
+    return cpu_measure_roofline(context_, {memory.f32(), memory.bytes() / sizeof(float)});
   }
 
   bool supports(const WeightFormat& format, Activations activations) const override {

@@ -56,10 +56,11 @@ struct CpuOps {
   // Calls found(context, index) for each x[index] > *than, ascending; *than may be raised by it.
   void (*scan_greater)(const float* x, int64_t n, const float* than, void (*found)(void* context, int64_t index),
                        void* context);
-  // For DeviceFloor: a sum of all floats (a multiple of 64); nothing but multiply-adds, by Arithmetic, `rounds` times.
+  // For DeviceRoofline: a sum of all floats (a multiple of 64); nothing but multiply-adds, by Arithmetic, `rounds`
+  // times.
   float (*read_all)(const float* data, int64_t count);
   float (*multiply_add[kArithmetics])(int64_t rounds, int64_t* multiply_adds);
-  int64_t floor_rounds;  // that take some milliseconds
+  int64_t roofline_rounds;  // that take some milliseconds
 };
 
 extern const CpuOps kCpuOpsAvx512Vnni, kCpuOpsAvx2, kCpuOpsEmulated;

@@ -3,8 +3,8 @@
 
 #include "kernels/cpu/attention_body.h"
 #include "kernels/cpu/cpu_ops.h"
-#include "kernels/cpu/floor_body.h"
 #include "kernels/cpu/ops_body.h"
+#include "kernels/cpu/roofline_body.h"
 
 namespace halftone {
 namespace {
@@ -30,7 +30,7 @@ constexpr CpuOps ops_table() {
           .scan_greater = scan_greater<S>,
           .read_all = read_all<S>,
           .multiply_add = {multiply_floats<S>, multiply_integers<S, S::add_s8, 6>, multiply_integers<S, S::add_u4, 4>},
-          .floor_rounds = S::kTiles ? 50'000 : 1'000};
+          .roofline_rounds = S::kTiles ? 50'000 : 1'000};
 }
 
 }  // namespace

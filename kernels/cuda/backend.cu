@@ -7,23 +7,23 @@
 
 #include "kernels/contract/check.h"
 #include "kernels/cuda/batch_memory.h"
-#include "kernels/cuda/floor.h"
 #include "kernels/cuda/gather.h"
 #include "kernels/cuda/graphs.h"
 #include "kernels/cuda/kv.h"
 #include "kernels/cuda/linear.h"
 #include "kernels/cuda/logit_reducer.h"
 #include "kernels/cuda/prepare.h"
+#include "kernels/cuda/roofline.h"
 
 namespace halftone::HALFTONE_CUDA_NAMESPACE {
 namespace {
 
-constexpr int64_t kSharedSplits = 32;  // of a decode's attention that blocks share, where there is memory
+constexpr int64_t kSharedSplits = 32;  // of a decode's attention that CTAs share, where there is memory
 constexpr int64_t kSharedSplitTokens = 64;
 
 void free_memory(void* data, size_t) { cudaFree(data); }
 
-OwnMemory card_memory() {
+OwnMemory gpu_memory() {
   size_t free = 0, total = 0;
   if (cudaMemGetInfo(&free, &total) != cudaSuccess) return {};
   return {total, free, 0};
@@ -31,12 +31,12 @@ OwnMemory card_memory() {
 
 class Backend final : public Device {
  public:
-  Backend(int index, std::string name, const cudaDeviceProp& card, Ledger& ledger)
+  Backend(int index, std::string name, const cudaDeviceProp& gpu, Ledger& ledger)
       : index_(index),
         name_(std::move(name)),
-        kernels_("sm_" + std::to_string(card.major) + std::to_string(card.minor)),
-        description_(card.name),
-        processors_(card.multiProcessorCount),
+        kernels_("sm_" + std::to_string(gpu.major) + std::to_string(gpu.minor)),
+        description_(gpu.name),
+        sm_count_(gpu.multiProcessorCount),
         ledger_(ledger),
         batch_(stream_, ledger),
         graphs_(stream_, ledger),
@@ -51,7 +51,7 @@ class Backend final : public Device {
   std::string_view kernel_name() const override { return kernels_; }
   std::string description() const override { return description_; }
   OwnMemory own_memory() override {
-    const OwnMemory now = card_memory();
+    const OwnMemory now = gpu_memory();
     return {now.total, now.free, free_at_first_ > now.free ? free_at_first_ - now.free : 0};
   }
   DType activation_dtype() const override { return DType::kBF16; }
@@ -77,12 +77,12 @@ class Backend final : public Device {
   }
 
   size_t workspace_bytes(int64_t max_tokens, int64_t max_cols, int64_t heads, int64_t head_dim) const override {
-    return std::max(linear_workspace(max_tokens, max_cols, processors_),
+    return std::max(linear_workspace(max_tokens, max_cols, sm_count_),
                     attention_partial_bytes(std::min(max_tokens, kSharedSplitTokens), heads, head_dim, kSharedSplits));
   }
   void set_workspace(std::byte* data, size_t bytes) override { workspace_ = {data, bytes}; }
 
-  DeviceFloor measure_floor() override { return HALFTONE_CUDA_NAMESPACE::measure_floor(processors_, stream_); }
+  DeviceRoofline measure_roofline() override { return HALFTONE_CUDA_NAMESPACE::measure_roofline(sm_count_, stream_); }
 
   bool supports(const WeightFormat& format, Activations activations) const override {
     return find_cuda_format(format) != nullptr && (activations == Activations::kA16 || format.code_bits == 0);
@@ -120,7 +120,7 @@ class Backend final : public Device {
         "embedding");
   }
   void linear(std::span<const LinearCall> calls) override {
-    HALFTONE_CUDA_NAMESPACE::linear(calls, workspace_, processors_, stream_);
+    HALFTONE_CUDA_NAMESPACE::linear(calls, workspace_, sm_count_, stream_);
   }
   void rope_store(const RopeStoreCall& call) override {
     DeviceRope rope;
@@ -147,7 +147,7 @@ class Backend final : public Device {
     attention.scale = call.scale;
     attention.window = static_cast<int32_t>(call.window);
     attention.splits = batch_.splits();
-    attention.processors = processors_;
+    attention.sm_count = sm_count_;
     const size_t wanted = attention_partial_bytes(call.q.rows, call.heads, call.kv.layout->head_dim, attention.splits);
     const bool shared = attention.splits > 1 && wanted <= workspace_.bytes;
     if (shared) attention.partials = reinterpret_cast<float*>(workspace_.data);
@@ -206,7 +206,7 @@ class Backend final : public Device {
 
   const int index_;
   const std::string name_, kernels_, description_;
-  const int processors_;
+  const int sm_count_;
   Ledger& ledger_;
   Stream stream_;
   BatchMemory batch_;
@@ -216,11 +216,11 @@ class Backend final : public Device {
   Workspace workspace_;
   int64_t rows_ = 0;
   std::mutex copies_;
-  const uint64_t free_at_first_ = card_memory().free;
+  const uint64_t free_at_first_ = gpu_memory().free;
 };
 
 // The runtime says the same of a driver that is missing and of one that is old.
-std::string why_no_card(cudaError_t error, int count) {
+std::string why_no_gpu(cudaError_t error, int count) {
   switch (error) {
     case cudaSuccess:
       return "this machine has " + std::to_string(count) + (count == 1 ? " GPU" : " GPUs");
@@ -239,14 +239,14 @@ std::unique_ptr<Device> make_backend(int index, std::string name, Ledger& ledger
   int count = 0;
   const cudaError_t error = cudaGetDeviceCount(&count);
   if (error != cudaSuccess || index >= count) {
-    *why = why_no_card(error, count);
+    *why = why_no_gpu(error, count);
     cudaGetLastError();
     return nullptr;
   }
-  cudaDeviceProp card = {};
+  cudaDeviceProp gpu = {};
   cudaSetDevice(index);
-  cudaGetDeviceProperties(&card, index);
-  auto device = std::make_unique<Backend>(index, std::move(name), card, ledger);
+  cudaGetDeviceProperties(&gpu, index);
+  auto device = std::make_unique<Backend>(index, std::move(name), gpu, ledger);
   *why = device->error();
   if (!why->empty()) return nullptr;
   return device;

@@ -2,10 +2,10 @@
 // stored. Bound: the bytes.
 #pragma once
 
-#include "kernels/cuda/block.h"
+#include "kernels/cuda/cta_reduce.h"
 #include "kernels/cuda/primitives/atomic.h"
 #include "kernels/cuda/primitives/numbers.h"
-#include "kernels/cuda/primitives/overlap.h"
+#include "kernels/cuda/primitives/pdl.h"
 #include "kernels/cuda/rope_store.h"
 
 namespace halftone::HALFTONE_CUDA_NAMESPACE::rope {
@@ -63,8 +63,8 @@ HALFTONE_DEVICE void store_head(const DeviceRope& call, const DeviceKv& kv, std:
 template <typename Pages>
 HALFTONE_KERNEL void HALFTONE_LAUNCH_BOUNDS(kWarp, 16)
     rope_store_kernel(DeviceRope call, DeviceKv kv, DeviceBatch batch) {
-  let_next_begin();
-  wait_for_earlier();
+  pdl_trigger();
+  pdl_wait();
   const int row = static_cast<int>(blockIdx.x), head = static_cast<int>(blockIdx.y);
   if (row >= *batch.tokens) return;
   float* x = dynamic_shared<float>();

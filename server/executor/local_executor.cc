@@ -225,7 +225,7 @@ void LocalExecutor::count_work(const StepInput& input, size_t rows, StepOutput* 
                (stored + tokens) * kv;
   output->flops = work.all_operations();
   output->bytes_moved = work.bytes;
-  output->floor_seconds = floor_.seconds(work);
+  output->floor_seconds = roofline_.seconds(work);
 }
 
 }  // namespace halftone

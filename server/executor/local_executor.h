@@ -21,9 +21,9 @@ struct LocalExecutorOptions {
   uint64_t default_kv_bytes = 0;
   uint64_t free_bytes = 0;  // what all of it may take; 0: not known, nothing is refused beforehand
   int64_t max_step_tokens = 512;
-  int64_t logit_rows = 16;  // reduced at once; at most kGatherRows
-  int threads = 1;          // that pack weights
-  DeviceFloor floor = {};   // measured before; zeros: floor_seconds are 0
+  int64_t logit_rows = 16;       // reduced at once; at most kGatherRows
+  int threads = 1;               // that pack weights
+  DeviceRoofline roofline = {};  // measured before; zeros: floor_seconds are 0
   std::function<void(double)> progress = {};
   std::string pack_cache = {};                        // a directory that keeps packed weights; empty: none
   std::function<void(const std::string&)> warn = {};  // hears what is wrong with it
@@ -90,7 +90,7 @@ class LocalExecutor final : public Executor {
   uint64_t page_bytes_ = 0;
   std::vector<ModeFacts> facts_;
   std::vector<CostModel> costs_;
-  DeviceFloor floor_;
+  DeviceRoofline roofline_;
   int64_t clamped_values_ = 0;
   std::vector<float> host_row_;  // a row of logits fetched from a device with memory of its own
   const StepInput* submitted_ = nullptr;

@@ -3,7 +3,7 @@
 #include <cstring>
 
 #include "kernels/contract/numbers.h"
-#include "kernels/kv/page_places.h"
+#include "kernels/kv/page_offsets.h"
 
 namespace halftone {
 namespace {

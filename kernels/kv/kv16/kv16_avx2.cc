@@ -1,7 +1,7 @@
 #include <immintrin.h>
 
 #include "kernels/kv/kv16/kv16.h"
-#include "kernels/kv/page_places.h"
+#include "kernels/kv/page_offsets.h"
 
 namespace halftone {
 namespace {

@@ -6,7 +6,7 @@
 #include <limits>
 
 #include "kernels/contract/numbers.h"
-#include "kernels/kv/page_places.h"
+#include "kernels/kv/page_offsets.h"
 
 namespace halftone {
 namespace {

@@ -1,7 +1,7 @@
 #include <immintrin.h>
 
 #include "kernels/kv/kv8/kv8.h"
-#include "kernels/kv/page_places.h"
+#include "kernels/kv/page_offsets.h"
 
 namespace halftone {
 namespace {

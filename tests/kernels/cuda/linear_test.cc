@@ -175,7 +175,7 @@ TEST_P(CudaLinearTest, DoesNotDependOnTheBatch) {
 }
 
 // Pieces of the inputs that many blocks share for few tokens, and that one block walks for many: the same bits.
-TEST_P(CudaLinearTest, WalkedPiecesHaveTheBitsOfSharedOnes) {
+TEST_P(CudaLinearTest, WalkedKSplitsHaveTheBitsOfSplitK) {
   for (const WeightFormat* format : all_weight_formats()) {
     if (!(*worker)->supports(*format, Activations::kA16)) continue;
     auto pack = [&] { return PackedCase::random(*cpu_, *format, 200, 1088, random_); };

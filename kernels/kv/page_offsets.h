@@ -1,4 +1,4 @@
-// Where one head's keys, values and scales lie in a layer of a page (drawn in kernels/contract/kv_format.h). Any
+// Addresses of one head's keys, values and scales in a layer of a page (drawn in kernels/contract/kv_format.h). Any
 // thread. Internal linkage on purpose: files of other instruction sets must not share compiled copies.
 #pragma once
 
