@@ -122,8 +122,8 @@ struct LogitReduction {
   int64_t vocabulary = 0;
   std::span<const LogitEdit> edits;  // penalties, biases and masks; ascending id, each once
   float inverse_temperature = 1;     // for edited_logsumexp; 0: that is not wanted
-  int64_t raw_best = 0;              // so many best raw candidates
-  int64_t edited_best = 0;           // so many best candidates after the edits
+  int64_t raw_best = 0;              // how many of the best raw candidates are wanted
+  int64_t edited_best = 0;           // how many of the best candidates after the edits
   int32_t target = -1;               // its raw logit and rank; -1: none
   // Results.
   float logsumexp = 0;         // of the raw row
@@ -157,7 +157,7 @@ struct OwnMemory {
   uint64_t used = 0;  // more than when the device was made
 };
 
-// So many rows are gathered at once, at most.
+// At most this many rows are gathered at once.
 constexpr int64_t kGatherRows = 64;
 
 class Device {
@@ -179,7 +179,7 @@ class Device {
   virtual void upload(std::byte* to, std::span<const std::byte> from) = 0;
   virtual void download(std::span<std::byte> to, const std::byte* from) = 0;
 
-  // Bytes that linear() and attention() need beside their arguments, for steps of at most so many tokens.
+  // Bytes that linear() and attention() need beside their arguments, for steps of at most max_tokens tokens.
   virtual size_t workspace_bytes(int64_t max_tokens, int64_t max_cols, int64_t heads, int64_t head_dim) const = 0;
   virtual void set_workspace(std::byte* data, size_t bytes) = 0;
 

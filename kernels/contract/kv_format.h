@@ -40,8 +40,8 @@ struct KvFormat {
   // of range and clamped. k, v: [head_dim].
   int64_t (*store)(const KvLayout& layout, std::byte* layer, int64_t head, int64_t slot, const float* k,
                    const float* v);
-  // What was stored, as float32: keys [head_dim][T], values [T][head_dim]; slots beyond `count` may hold anything
-  // finite or not.
+  // What was stored, as float32: keys [head_dim][T], values [T][head_dim]; slots that nothing was stored to may hold
+  // anything, finite or not.
   void (*load_keys)(const KvLayout& layout, const std::byte* layer, int64_t head, float* out);
   void (*load_values)(const KvLayout& layout, const std::byte* layer, int64_t head, float* out);
   // The same by this machine's instructions, bit for bit; chosen by the CPU device.

@@ -14,7 +14,7 @@ enum class Activations : uint8_t {
   kA8Token,  // "a8t": a scale per token
 };
 constexpr int64_t kA8Group = 64;
-constexpr float kA8Least = 0x1p-100f;  // values that are all smaller become 0
+constexpr float kA8Least = 0x1p-100f;  // a segment whose largest magnitude is below this quantizes to 0
 
 // What the multiply-adds of a product are made of.
 enum class Arithmetic : uint8_t { kF32, kS8, kU4 };  // floats; int8 with int8; 4-bit codes with int8

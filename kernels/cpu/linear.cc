@@ -10,7 +10,7 @@ namespace halftone {
 namespace {
 
 constexpr int64_t kMaxPanels = 4;            // of one item: they stay in the second-level cache together
-constexpr int64_t kPanelFloats = 64 * 1024;  // beyond so many floats of panels an item takes fewer blocks
+constexpr int64_t kPanelFloats = 64 * 1024;  // of panels; where they would be more, an item takes fewer blocks
 
 int64_t blocks_of(const PackedMatrix& m) { return (m.shape.rows + kRowBlock - 1) / kRowBlock; }
 

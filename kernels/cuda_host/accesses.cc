@@ -15,7 +15,7 @@ void sort_unique(std::vector<uintptr_t>& values) {
   values.erase(std::unique(values.begin(), values.end()), values.end());
 }
 
-// The numbers of all units of so many bytes that the rows touch, each once.
+// The numbers of all units (of `unit` bytes) that the rows touch, each once.
 std::vector<uintptr_t> units(std::span<const uintptr_t> rows, size_t bytes, uintptr_t unit) {
   std::vector<uintptr_t> touched;
   for (uintptr_t row : rows) {

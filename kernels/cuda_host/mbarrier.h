@@ -9,7 +9,7 @@
 namespace halftone::cuda_host::machine {
 
 void mbarrier_init(uint64_t* mbarrier, uint32_t arrivals, CallSite site);
-// One arrival, after expecting so many more bytes in this phase.
+// One arrival, after expecting `more_bytes` more in this phase.
 void mbarrier_arrive(uint64_t* mbarrier, uint32_t more_bytes, CallSite site);
 // Whether the latest phase of that parity is complete; if not, waits for the present one.
 bool mbarrier_try_wait(uint64_t* mbarrier, uint32_t parity, CallSite site);

@@ -34,7 +34,7 @@ inline const Coordinates* here = nullptr;  // of the thread that runs
 // -- barriers -------------------------------------------------------------------------------------------------------
 
 // As on the hardware, a warp arrives when all of its threads that have not exited are there. Barrier 0 is the block's
-// and waits for every warp that is left; 1 to 15 wait for so many threads.
+// and waits for every warp that is left; 1 to 15 wait for `threads` threads.
 constexpr int kBarriers = 16;
 void block_barrier(CallSite site);
 void named_barrier(int id, int threads, CallSite site);

@@ -20,7 +20,7 @@ Nanoseconds now() {
 
 }  // namespace
 
-int64_t LocalExecutor::tokens_for(ModeIndex mode, Nanoseconds budget, int64_t, int64_t) const {
+int64_t LocalExecutor::tokens_for(ModeIndex mode, Nanoseconds budget) const {
   return std::min(costs_[static_cast<size_t>(mode)].tokens_for(budget), max_step_tokens());
 }
 
@@ -32,10 +32,11 @@ Nanoseconds LocalExecutor::prefill_time(ModeIndex mode, int64_t tokens) const {
 
 LocalExecutor::~LocalExecutor() {
   if (arena_)
-    hold_pages(std::vector<int64_t>(layouts_.size(), 0));  // the arena leaves the ledger under the name it came with
+    report_page_use(
+        std::vector<int64_t>(layouts_.size(), 0));  // the arena leaves the ledger under the name it came with
 }
 
-void LocalExecutor::hold_pages(std::span<const int64_t> by_mode) {
+void LocalExecutor::report_page_use(std::span<const int64_t> by_mode) {
   Ledger& ledger = device_.ledger();
   uint64_t used = 0;
   for (size_t mode = 0; mode < facts_.size(); ++mode) {

@@ -44,10 +44,10 @@ class LocalExecutor final : public Executor {
   uint64_t page_bytes() const override { return page_bytes_; }
   std::span<const ModeFacts> modes() const override { return facts_; }
 
-  int64_t tokens_for(ModeIndex mode, Nanoseconds budget, int64_t decodes, int64_t context_tokens) const override;
+  int64_t tokens_for(ModeIndex mode, Nanoseconds budget) const override;
   Nanoseconds prefill_time(ModeIndex mode, int64_t tokens) const override;
 
-  void hold_pages(std::span<const int64_t> by_mode) override;
+  void report_page_use(std::span<const int64_t> by_mode) override;
   absl::Status submit(const StepInput& input) override;
   absl::StatusOr<StepOutput> wait() override;
 
@@ -65,7 +65,7 @@ class LocalExecutor final : public Executor {
   absl::Status make_arena();
   void describe(const ModelSource& source, const LocalExecutorOptions& options);
   absl::Status warm_up();
-  // What there is of the output when the device fails is void.
+  // Fills *output; where the device fails meanwhile, the caller discards it.
   void run_rows(const StepInput& input, const std::vector<AttentionSequence>& sequences, StepOutput* output);
   void reduce_rows(std::span<const LogitRow* const> rows, std::span<const int64_t> positions, Tensor logits,
                    StepOutput* output);

@@ -28,7 +28,7 @@ HALFTONE_DEVICE void mbarrier_arrive(uint64_t* mbarrier, CallSite = CallSite::he
                : "memory");
 }
 
-// Arrives, and has the phase wait for so many more bytes.
+// Arrives, and makes the phase wait for `bytes` more bytes.
 HALFTONE_DEVICE void mbarrier_arrive_expect_tx(uint64_t* mbarrier, uint32_t bytes, CallSite = CallSite::here()) {
   asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(shared_address(mbarrier)), "r"(bytes)
                : "memory");

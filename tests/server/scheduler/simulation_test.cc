@@ -43,7 +43,7 @@ TEST_P(Simulations, TenThousandStepsKeepEveryPromise) {
     EXPECT_EQ(scheduler.page_counts().free, GetParam().pages);
     scheduler.check_invariants();
     RecordProperty("finished", static_cast<int>(simulation.finished()));
-    // In tight memory somebody is put back all the time; with plenty of it, never.
+    // In tight memory somebody is preempted all the time; with plenty of it, never.
     EXPECT_EQ(simulation.preemptions() > 200, GetParam().pages < 100) << simulation.preemptions();
   }
 }
