@@ -12,6 +12,7 @@
 #include "kernels/cuda/kv.h"
 #include "kernels/cuda/linear.h"
 #include "kernels/cuda/logit_reducer.h"
+#include "kernels/cuda/norm.h"
 #include "kernels/cuda/prepare.h"
 #include "kernels/cuda/roofline.h"
 
@@ -114,13 +115,16 @@ class Backend final : public Device {
   void embed(const EmbedCall& call) override {
     const CudaFormat& format = *find_cuda_format(*call.weights->format);
     const DeviceBatch batch = batch_.device();
-    stream_.check(
-        format.embed(device_matrix(*call.weights), batch.ids, batch.tokens, static_cast<uint16_t*>(call.y.data),
-                     call.y.stride, static_cast<int>(call.y.rows), stream_.get()),
-        "embedding");
+    const DeviceEmbed embed{
+        batch.ids, batch.tokens, static_cast<uint16_t*>(call.y.data), call.y.stride, static_cast<int32_t>(call.y.rows),
+        call.scale};
+    stream_.check(format.embed(device_matrix(*call.weights), embed, stream_.get()), "embedding");
   }
   void linear(std::span<const LinearCall> calls) override {
     HALFTONE_CUDA_NAMESPACE::linear(calls, workspace_, sm_count_, stream_);
+  }
+  void norm(const NormCall& call) override {
+    stream_.check(HALFTONE_CUDA_NAMESPACE::norm(call, stream_.get()), "norm");
   }
   void rope_store(const RopeStoreCall& call) override {
     DeviceRope rope;
@@ -130,6 +134,7 @@ class Backend final : public Device {
     rope.q_stride = call.q.stride, rope.k_stride = call.k.stride, rope.v_stride = call.v.stride;
     rope.heads = static_cast<int32_t>(call.heads);
     rope.rows = static_cast<int32_t>(call.q.rows);
+    rope.rotated = static_cast<int32_t>(call.rotated > 0 ? call.rotated : call.kv.shape().head_dim);
     rope.q_norm = call.q_norm, rope.k_norm = call.k_norm;
     rope.epsilon = call.rms_epsilon;
     rope.cosines = call.cosines, rope.sines = call.sines;
@@ -146,9 +151,11 @@ class Backend final : public Device {
     attention.rows = static_cast<int32_t>(call.q.rows);
     attention.scale = call.scale;
     attention.window = static_cast<int32_t>(call.window);
+    attention.cap = call.cap;
+    attention.sinks = call.sinks;
     attention.splits = batch_.splits();
     attention.sm_count = sm_count_;
-    const size_t wanted = attention_partial_bytes(call.q.rows, call.heads, call.kv.layout->head_dim, attention.splits);
+    const size_t wanted = attention_partial_bytes(call.q.rows, call.heads, call.kv.shape().head_dim, attention.splits);
     const bool shared = attention.splits > 1 && wanted <= workspace_.bytes;
     if (shared) attention.partials = reinterpret_cast<float*>(workspace_.data);
     const CudaKvFormat& format = *find_cuda_kv_format(*call.kv.layout->format);
@@ -191,16 +198,16 @@ class Backend final : public Device {
     stream_.synchronize();
   }
   DeviceKv device_kv(const KvTarget& target) const {
-    const KvLayout& layout = *target.layout;
+    const KvLayer& layer = target.shape();
     DeviceKv kv;
-    kv.layer = target.arena + static_cast<size_t>(target.layer) * layout.layer_bytes;
-    kv.page_bytes = layout.page_bytes;
-    kv.head_bytes = static_cast<uint32_t>(layout.head_bytes);
-    kv.scales_offset = static_cast<uint32_t>(layout.scales_offset);
-    kv.page_tokens = static_cast<int32_t>(layout.page_tokens);
-    kv.page_shift = std::countr_zero(static_cast<uint32_t>(layout.page_tokens));
-    kv.kv_heads = static_cast<int32_t>(layout.kv_heads);
-    kv.head_dim = static_cast<int32_t>(layout.head_dim);
+    kv.layer = target.at(0);
+    kv.page_bytes = target.layout->page_bytes;
+    kv.head_bytes = static_cast<uint32_t>(layer.head_bytes);
+    kv.scales_offset = static_cast<uint32_t>(layer.scales_offset);
+    kv.page_tokens = static_cast<int32_t>(layer.page_tokens);
+    kv.page_shift = std::countr_zero(static_cast<uint32_t>(layer.page_tokens));
+    kv.kv_heads = static_cast<int32_t>(layer.kv_heads);
+    kv.head_dim = static_cast<int32_t>(layer.head_dim);
     return kv;
   }
 

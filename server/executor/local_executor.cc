@@ -42,7 +42,7 @@ void LocalExecutor::report_page_use(std::span<const int64_t> by_mode) {
   for (size_t mode = 0; mode < facts_.size(); ++mode) {
     const KvLayout& layout = layouts_[mode];
     uint64_t pages = static_cast<uint64_t>(by_mode[mode]);
-    uint64_t codes = pages * static_cast<uint64_t>(layout.layers) * layout.scales_offset;
+    uint64_t codes = pages * layout.code_bytes();
     uint64_t padding = pages * facts_[mode].page_padding_bytes;
     ledger.set({facts_[mode].id, MemoryCategory::kKvCache}, codes);
     ledger.set({facts_[mode].id, MemoryCategory::kKvScales}, pages * page_bytes_ - codes - padding);

@@ -156,14 +156,14 @@ void Transformer::feed_forward(const Pass& pass, size_t index) {
   const LayerWeights& layer = pass.weights.layers[index];
   const ModelConfig& c = decoder_.config;
   Tensor x = view(hidden_, pass.rows, c.dim), gated = view(gated_, pass.rows, c.ffn);
-  const LinearCall gate_up[] = {{.weights = layer.gate,
-                                 .activations = pass.weights.activations,
-                                 .x = x,
-                                 .rms_weight = layer.mlp_norm,
-                                 .rms_epsilon = c.rms_epsilon,
-                                 .epilogue = {.swiglu_up = layer.up},
-                                 .y = gated}};
-  device_.linear(gate_up);
+  const LinearCall gated_up[] = {{.weights = layer.up,
+                                  .activations = pass.weights.activations,
+                                  .x = x,
+                                  .rms_weight = layer.mlp_norm,
+                                  .rms_epsilon = c.rms_epsilon,
+                                  .epilogue = {.gate = {.matrix = layer.gate}},
+                                  .y = gated}};
+  device_.linear(gated_up);
   const LinearCall down[] = {{.weights = layer.down,
                               .activations = pass.weights.activations,
                               .x = gated,

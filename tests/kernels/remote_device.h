@@ -55,6 +55,7 @@ class RemoteDevice final : public Device {
 
   void embed(const EmbedCall& call) override;
   void linear(std::span<const LinearCall> calls) override;
+  void norm(const NormCall& call) override;
   void rope_store(const RopeStoreCall& call) override;
   void attention(const AttentionCall& call) override;
   void gather_rows(const Tensor& from, std::span<const int64_t> rows, const Tensor& to) override;

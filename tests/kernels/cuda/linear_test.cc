@@ -76,7 +76,7 @@ class LinearCase {
     call.weights = &weights;
     if (kind == Kind::kNormBias || kind == Kind::kNormSwiglu) call.rms_weight = norm, call.rms_epsilon = 1e-5f;
     if (kind == Kind::kBias || kind == Kind::kNormBias) call.epilogue.bias = bias;
-    if (kind == Kind::kNormSwiglu) call.epilogue.swiglu_up = &up;
+    if (kind == Kind::kNormSwiglu) call.epilogue.gate.matrix = &up;
     call.epilogue.add_to_y = kind == Kind::kAdd;
     return call;
   }
