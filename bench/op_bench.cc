@@ -29,7 +29,7 @@ constexpr const char* kUsage =
     "  --shapes   of which model: default, 1b, 8b\n"
     "  --only     rows whose operation is this: a weight or KV format\n"
     "  --json     write the rows to a file as well\n"
-    "Products of bf16 on a card are compared with NVIDIA's cuBLASLt, where it is found;\n"
+    "Products of bf16 on a GPU are compared with NVIDIA's cuBLASLt, where it is found;\n"
     "HALFTONE_CUBLASLT=FILE names it.\n";
 
 constexpr std::string_view kYardstickFormat = "bf16";  // its weights, its sums
@@ -118,7 +118,7 @@ void bench_all(Device& device, const ModelShapes& shapes, const Options& options
   }
 }
 
-// Null: the device is no card, or known.why_not.
+// Null: the device is no GPU, or known.why_not.
 std::unique_ptr<Yardstick> find_yardstick(Device& device, ReportYardstick& known) {
   if (cuda_stream(device) == nullptr) return nullptr;
   const char* file = std::getenv("HALFTONE_CUBLASLT");
@@ -149,7 +149,7 @@ int run(const Options& options) {
   const std::unique_ptr<Yardstick> library = find_yardstick(*device, known);
   std::optional<LinearYardstick> yardstick;
   if (library != nullptr) yardstick.emplace(*device, *library, cuda_stream(*device));
-  Report report(device->measure_floor(), known);
+  Report report(device->measure_roofline(), known);
   report.print_head(name);
   bench_all(*device, shapes, options, yardstick ? &*yardstick : nullptr, report);
   if (!device->error().empty()) {

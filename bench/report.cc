@@ -35,8 +35,8 @@ void Report::print_head(const std::string& device) const {
   if (!yardstick_.name.empty()) std::printf("cuBLASLt, the yardstick: %s\n", yardstick_.name.c_str());
   if (!yardstick_.why_not.empty()) std::printf("cuBLASLt, the yardstick, skipped: %s\n", yardstick_.why_not.c_str());
   std::printf("%s: reads %.1f GB/s; %.0f GOPS of float32 fma, %.0f of int8 by int8, %.0f of int4 by int8\n\n",
-              device.c_str(), floor_.bytes_per_second / 1e9, floor_.operations_per_second[0] / 1e9,
-              floor_.operations_per_second[1] / 1e9, floor_.operations_per_second[2] / 1e9);
+              device.c_str(), roofline_.bytes_per_second / 1e9, roofline_.operations_per_second[0] / 1e9,
+              roofline_.operations_per_second[1] / 1e9, roofline_.operations_per_second[2] / 1e9);
   const bool compared = !yardstick_.name.empty();
   std::printf("| operation | shape | tokens | ms | GB/s | GOPS | of the floor |%s\n|---|---|---|---|---|---|---|%s\n",
               compared ? " cuBLASLt, ms | ours / its |" : "", compared ? "---|---|" : "");
@@ -54,9 +54,9 @@ void Report::add(const Row& row) {
 
 bool Report::write_json(const std::string& path, const std::string& device) const {
   std::ofstream out(path);
-  out << "{\"device\": \"" << device << "\", \"read_bytes_per_second\": " << floor_.bytes_per_second
-      << ", \"operations_per_second\": [" << floor_.operations_per_second[0] << ", " << floor_.operations_per_second[1]
-      << ", " << floor_.operations_per_second[2] << "]";
+  out << "{\"device\": \"" << device << "\", \"read_bytes_per_second\": " << roofline_.bytes_per_second
+      << ", \"operations_per_second\": [" << roofline_.operations_per_second[0] << ", "
+      << roofline_.operations_per_second[1] << ", " << roofline_.operations_per_second[2] << "]";
   if (!yardstick_.name.empty()) out << ", \"yardstick\": " << std::quoted(yardstick_.name);
   if (!yardstick_.why_not.empty()) out << ", \"yardstick_skipped\": " << std::quoted(yardstick_.why_not);
   out << ", \"rows\": [";

@@ -25,15 +25,15 @@ struct Row {
   std::optional<Comparison> yardstick = {};
 };
 
-// cuBLASLt, which rows of a card are compared with: its file, or why there is none; neither on other devices.
+// cuBLASLt, which rows of a GPU are compared with: its file, or why there is none; neither on other devices.
 struct ReportYardstick {
   std::string name, why_not;
 };
 
 class Report {
  public:
-  explicit Report(const DeviceFloor& floor, ReportYardstick yardstick = {})
-      : floor_(floor), yardstick_(std::move(yardstick)) {}
+  explicit Report(const DeviceRoofline& roofline, ReportYardstick yardstick = {})
+      : roofline_(roofline), yardstick_(std::move(yardstick)) {}
 
   void print_head(const std::string& device) const;
   void add(const Row& row);
@@ -42,9 +42,9 @@ class Report {
   bool write_json(const std::string& path, const std::string& device) const;
 
  private:
-  double of_floor(const Row& row) const { return floor_.seconds(row.work) / row.seconds; }
+  double of_floor(const Row& row) const { return roofline_.seconds(row.work) / row.seconds; }
 
-  DeviceFloor floor_;
+  DeviceRoofline roofline_;
   ReportYardstick yardstick_;
   std::vector<Row> rows_;
 };

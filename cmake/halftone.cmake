@@ -88,9 +88,10 @@ function(halftone_test name)
   if(HALFTONE_SANITIZE)
     math(EXPR arg_TIMEOUT "${arg_TIMEOUT} * 5")
   endif()
-  # One ctest entry a binary: a process for each case would cost more than the cases do.
+  # One ctest entry a binary: a process for each case would cost more than the cases do. The long ones, which ask for
+  # more time, begin first, so that none is waited for alone at the end.
   add_test(NAME ${name} COMMAND ${name})
-  set_tests_properties(${name} PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${arg_LABELS}")
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${arg_TIMEOUT} COST ${arg_TIMEOUT} LABELS "${arg_LABELS}")
 endfunction()
 
 # With HALFTONE_FUZZ libFuzzer drives the target, and the libraries it names are built to be steered by; otherwise a

@@ -38,7 +38,7 @@ void add_flags(CLI::App& app, ServerConfig& c) {
       ->check(within({0, ranges::kContextTokens.high}));
   app.add_option("--kv-bytes", c.kv_bytes,
                  "Bytes of KV pages, shared by all modes (suffixes KiB MiB GiB); 0: a quarter of the free memory, at "
-                 "most 2 GiB, and no more than half of what the weights leave; of a card's, all of that quarter")
+                 "most 2 GiB, and no more than half of what the weights leave; of a GPU's, all of that quarter")
       ->transform(CLI::AsSizeValue(false))
       ->check(within(ranges::kKvBytes))
       ->capture_default_str();

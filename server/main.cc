@@ -48,7 +48,7 @@ int fail(const char* what, const absl::Status& status) {
   return 1;
 }
 
-// What there is to share out before anything is loaded: the card's memory, or the host's.
+// What there is to share out before anything is loaded: the GPU's memory, or the host's.
 void set_memory(const ServerConfig& config, Device& device, LocalExecutorOptions* options) {
   constexpr uint64_t kMostOfHost = uint64_t{2} << 30;
   constexpr uint64_t kEnoughToMeasure = uint64_t{512} << 20;  // measuring takes a quarter of that for a moment
@@ -58,7 +58,7 @@ void set_memory(const ServerConfig& config, Device& device, LocalExecutorOptions
   options->default_kv_bytes = own.total > 0 ? own.free / 4 : std::min(host.free / 4, kMostOfHost);
   options->free_bytes = own.total > 0 ? own.free : host.free + host.swap;
   if (own.total > 0 || host.free >= kEnoughToMeasure) {
-    options->floor = device.measure_floor();
+    options->roofline = device.measure_roofline();
   } else {
     spdlog::info("too little memory is free to measure its speed: llm_floor_seconds_total stays 0");
   }

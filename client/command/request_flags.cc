@@ -47,7 +47,7 @@ void RequestFlags::add_rest(CLI::App& app) {
   app.add_option("--bias", bias, "ID=VALUE is added to the logit of a token; several times")->expected(1)->take_all();
   app.add_option("--logprobs", logprobs, "Show each token's log-probability and the N best");
   app.add_option("--prompt-logprobs", prompt_logprobs, "The same of the prompt");
-  app.add_option("--priority", priority, "Higher is sooner: a point counts as arriving 0.1 seconds earlier");
+  app.add_option("--priority", priority, "Higher runs earlier: a point counts as arriving 0.1 seconds earlier");
   app.add_option("--max-queue-seconds", max_queue_seconds, "Fail when the queue takes longer");
   app.add_option("--cache-salt", cache_salt,
                  "Share cached prompts only with requests of the same salt; the receipt then says how much was cached");

@@ -5,7 +5,8 @@
 // Memory of a device need not be the host's: pointers in calls, tensors and matrices are the device's, spans the
 // host's, and only results that a function returns or writes into a span are there when it returns.
 //
-//   (begin embed (linear rope_store attention linear+)* (gather_rows linear reduce_logits rank*)* take_clamped error)*
+//   (begin embed (linear rope_store attention (linear norm?)+)* (gather_rows linear reduce_logits rank*)* take_clamped
+//   error)*
 #pragma once
 
 #include <cstddef>
@@ -63,19 +64,25 @@ struct StepBatch {
 
 struct KvTarget {
   const KvLayout* layout = nullptr;
-  std::byte* arena = nullptr;  // page p, layer l: arena + p * page_bytes + l * layer_bytes
+  std::byte* arena = nullptr;
   int64_t layer = 0;
+
+  const KvLayer& shape() const { return layout->layers[static_cast<size_t>(layer)]; }
+  // Where the layer begins in a page.
+  std::byte* at(int64_t page) const { return arena + static_cast<size_t>(page) * layout->page_bytes + shape().offset; }
 };
 
-// RoPE in rotate-half order, QK norm before it where weights are given, then K and V into the pages.
+// RoPE in rotate-half order (dimension i with i + rotated / 2), QK norm before it where weights are given, then K and V
+// into the pages.
 struct RopeStoreCall {
   Tensor q, k, v;  // [rows, heads * head_dim], [rows, kv_heads * head_dim]; q is rotated in place
   int64_t heads = 0;
   const float* q_norm = nullptr;  // [head_dim]; null: none
   const float* k_norm = nullptr;
   float rms_epsilon = 0;
-  const float* cosines = nullptr;  // [positions][head_dim / 2]
+  const float* cosines = nullptr;  // [positions][rotated / 2]
   const float* sines = nullptr;
+  int64_t rotated = 0;  // dimensions of a head, from its first one, that turn; even; 0: all
   KvTarget kv;
 };
 
@@ -87,11 +94,23 @@ struct AttentionCall {
   float scale = 1;     // of the scores
   int64_t window = 0;  // a token sees itself and window - 1 before it; 0: everything
   KvTarget kv;
+  float cap = 0;                 // scores become cap * tanh(score / cap); 0: they stay
+  const float* sinks = nullptr;  // [heads]: one more score of each head, which has no value; null: none
+};
+
+// y = rms_norm(x) * weight, or y + that. y may be x.
+struct NormCall {
+  Tensor x;                       // [rows, cols]
+  const float* weight = nullptr;  // [cols]
+  float epsilon = 0;
+  bool add_to_y = false;
+  Tensor y;  // the same shape and type
 };
 
 struct EmbedCall {
   const PackedMatrix* weights = nullptr;  // [vocabulary, dim]
   Tensor y;                               // [rows, dim]
+  float scale = 1;                        // of every value
 };
 
 // How the row's value at one id is changed: a penalty for repetition, then what is subtracted, then what is added.
@@ -122,8 +141,8 @@ struct LogitReduction {
   int64_t vocabulary = 0;
   std::span<const LogitEdit> edits;  // penalties, biases and masks; ascending id, each once
   float inverse_temperature = 1;     // for edited_logsumexp; 0: that is not wanted
-  int64_t raw_best = 0;              // so many best raw candidates
-  int64_t edited_best = 0;           // so many best candidates after the edits
+  int64_t raw_best = 0;              // how many of the best raw candidates are wanted
+  int64_t edited_best = 0;           // how many of the best candidates after the edits
   int32_t target = -1;               // its raw logit and rank; -1: none
   // Results.
   float logsumexp = 0;         // of the raw row
@@ -143,7 +162,7 @@ struct Work {
 };
 
 // What a device can do at best, measured on it.
-struct DeviceFloor {
+struct DeviceRoofline {
   double bytes_per_second = 0;                      // reading memory far larger than the caches
   double operations_per_second[kArithmetics] = {};  // nothing but that on registers
 
@@ -157,7 +176,7 @@ struct OwnMemory {
   uint64_t used = 0;  // more than when the device was made
 };
 
-// So many rows are gathered at once, at most.
+// At most this many rows are gathered at once.
 constexpr int64_t kGatherRows = 64;
 
 class Device {
@@ -179,12 +198,12 @@ class Device {
   virtual void upload(std::byte* to, std::span<const std::byte> from) = 0;
   virtual void download(std::span<std::byte> to, const std::byte* from) = 0;
 
-  // Bytes that linear() and attention() need beside their arguments, for steps of at most so many tokens.
+  // Bytes that linear() and attention() need beside their arguments, for steps of at most max_tokens tokens.
   virtual size_t workspace_bytes(int64_t max_tokens, int64_t max_cols, int64_t heads, int64_t head_dim) const = 0;
   virtual void set_workspace(std::byte* data, size_t bytes) = 0;
 
-  // Takes some tenths of a second and, meanwhile, 128 MiB of the host or up to 2 GiB of a card.
-  virtual DeviceFloor measure_floor() = 0;
+  // Takes some tenths of a second and, meanwhile, 128 MiB of the host or up to 2 GiB of a GPU.
+  virtual DeviceRoofline measure_roofline() = 0;
 
   virtual bool supports(const WeightFormat& format, Activations activations) const = 0;
   // What a matrix takes in this device's layout.
@@ -208,6 +227,7 @@ class Device {
   virtual void embed(const EmbedCall& call) = 0;
   // Independent products of one x (equal x and norm), as one parallel piece of work.
   virtual void linear(std::span<const LinearCall> calls) = 0;
+  virtual void norm(const NormCall& call) = 0;
   virtual void rope_store(const RopeStoreCall& call) = 0;
   virtual void attention(const AttentionCall& call) = 0;
   // Row i of `to` becomes row rows[i] of `from`, for at most kGatherRows of them; equal columns and types.

@@ -46,7 +46,8 @@ class Ledger {
  public:
   void add(const MemoryTag& tag, uint64_t bytes);
   void subtract(const MemoryTag& tag, uint64_t bytes);
-  // Moves bytes from one name to another: KV pages that change their owner.
+  // Overwrites the bytes of one tag, for what changes its owner as KV pages do: the caller sets every tag that takes
+  // part.
   void set(const MemoryTag& tag, uint64_t bytes);
   void set_stage(MemoryStage stage);
 

@@ -24,7 +24,7 @@ struct CpuContext {
 };
 
 // `memory`: far larger than the caches, a multiple of 4096 floats; held like weights are.
-DeviceFloor cpu_measure_floor(const CpuContext& context, std::span<const float> memory);
+DeviceRoofline cpu_measure_roofline(const CpuContext& context, std::span<const float> memory);
 void cpu_linear(const CpuContext& context, std::span<const LinearCall> calls);
 // Returns how many values were clamped.
 int64_t cpu_rope_store(const CpuContext& context, const RopeStoreCall& call);

@@ -78,9 +78,9 @@ class CpuDevice final : public Device {
     context_.workspace_bytes = bytes;
   }
 
-  DeviceFloor measure_floor() override {
+  DeviceRoofline measure_roofline() override {
     const Buffer memory = allocate(size_t{128} << 20, {"shared", MemoryCategory::kWorkspace});
-    return cpu_measure_floor(context_, {memory.f32(), memory.bytes() / sizeof(float)});
+    return cpu_measure_roofline(context_, {memory.f32(), memory.bytes() / sizeof(float)});
   }
 
   bool supports(const WeightFormat& format, Activations activations) const override {
@@ -104,9 +104,17 @@ class CpuDevice final : public Device {
     for (size_t t = 0; t < context_.batch.tokens.size(); ++t) {
       float* y = call.y.f32(static_cast<int64_t>(t));
       call.weights->format->unpack_rows(*call.weights, context_.batch.tokens[t], 1, y);
+      if (call.scale == 1) continue;
+      for (int64_t c = 0; c < call.y.cols; ++c) y[c] = y[c] * call.scale;
     }
   }
   void linear(std::span<const LinearCall> calls) override { cpu_linear(context_, calls); }
+  void norm(const NormCall& call) override {
+    const auto row_norm = call.add_to_y ? context_.ops().add_rms_norm : context_.ops().rms_norm;
+    pool_.run(call.x.rows, [&](int64_t row, int) {
+      row_norm(call.x.f32(row), call.weight, call.epsilon, call.x.cols, call.y.f32(row));
+    });
+  }
   void rope_store(const RopeStoreCall& call) override { clamped_ += cpu_rope_store(context_, call); }
   void attention(const AttentionCall& call) override { cpu_attention(context_, call); }
   void gather_rows(const Tensor& from, std::span<const int64_t> rows, const Tensor& to) override {

@@ -14,14 +14,13 @@ enum class CpuIsa : uint8_t { kAvx512Vnni, kAvx2, kEmulated };  // best first
 constexpr int kCpuIsas = 3;
 const char* cpu_isa_name(CpuIsa isa);
 
-// Up to so many tokens are multiplied straight from the packed codes; more pay for unpacking a panel first.
+// Up to this many tokens are multiplied straight from the packed codes; for more, unpacking a panel first pays.
 constexpr int64_t kDirectTokens = 6;
-// So many tokens at once go through an integer product, which never unpacks.
+// Tokens that one call of an integer kernel multiplies at most; those kernels never unpack.
 constexpr int64_t kA8Tokens = 4;
 
-// How far ahead of its load a block's codes are fetched into the caches. Blocks lie one after the other and two go
-// through at once, so what follows this place in the next two is wanted a tile's time later; only long rows are a
-// stream of their own.
+// Prefetch distance in bytes. Two blocks, which lie one after the other, are processed together, so the same offset is
+// fetched two blocks ahead; in blocks too large for that, 1 KiB ahead in the same block.
 constexpr int64_t fetch_ahead(int64_t block_bytes) { return 2 * block_bytes <= 32768 ? 2 * block_bytes : 1024; }
 
 struct CpuLinearKernels {

@@ -32,7 +32,7 @@ class LinearInputs {
   int32_t* sums_[kCuts] = {};
 };
 
-// Bytes for steps of at most so many tokens, beside the threads' scratch.
+// Bytes for steps of at most max_tokens tokens, beside the threads' scratch.
 size_t linear_inputs_bytes(int64_t max_tokens, int64_t max_cols);
 
 }  // namespace halftone

@@ -3,8 +3,8 @@
 
 #include "kernels/cpu/attention_body.h"
 #include "kernels/cpu/cpu_ops.h"
-#include "kernels/cpu/floor_body.h"
 #include "kernels/cpu/ops_body.h"
+#include "kernels/cpu/roofline_body.h"
 
 namespace halftone {
 namespace {
@@ -18,9 +18,11 @@ void attend_split(const AttentionTile& tile, int64_t split, AttentionPartial* pa
 template <class S, auto kLoadKeys, auto kLoadValues>
 constexpr CpuOps ops_table() {
   return {.rms_norm = rms_norm<S>,
+          .add_rms_norm = add_rms_norm<S>,
           .multiply_panel = multiply_panel<S>,
           .quantize = quantize<S>,
-          .silu_multiply = silu_multiply<S>,
+          .gate = gate<S>,
+          .cap = cap<S>,
           .rope = rope<S>,
           .attend_split = attend_split<S, kLoadKeys, kLoadValues>,
           .merge = merge<S>,
@@ -30,7 +32,7 @@ constexpr CpuOps ops_table() {
           .scan_greater = scan_greater<S>,
           .read_all = read_all<S>,
           .multiply_add = {multiply_floats<S>, multiply_integers<S, S::add_s8, 6>, multiply_integers<S, S::add_u4, 4>},
-          .floor_rounds = S::kTiles ? 50'000 : 1'000};
+          .roofline_rounds = S::kTiles ? 50'000 : 1'000};
 }
 
 }  // namespace

@@ -4,13 +4,13 @@ namespace halftone::HALFTONE_CUDA_NAMESPACE {
 namespace attention {
 namespace {
 
-constexpr int kMergedAtOnce = 8;  // splits that are read before the first is merged
+constexpr int kMergedAtOnce = 8;  // splits whose loads are issued before the first is merged
 
 // Grid: (rows, query heads); a thread for each dimension.
 HALFTONE_KERNEL void HALFTONE_LAUNCH_BOUNDS(kThreads, 4)
     merge_kernel(DeviceAttention call, DeviceBatch batch, int head_dim) {
-  let_next_begin();
-  wait_for_earlier();
+  pdl_trigger();
+  pdl_wait();
   const int row = static_cast<int>(blockIdx.x), head = static_cast<int>(blockIdx.y);
   if (row >= *batch.tokens) return;
   const int position = batch.positions[row], first = first_visible(position, call.window) / kAttentionSplit;
@@ -33,6 +33,10 @@ HALFTONE_KERNEL void HALFTONE_LAUNCH_BOUNDS(kThreads, 4)
         max = Max::of(max, maxes[i]);
       }
     }
+    if (call.sinks != nullptr) {
+      out = merged(out, max, 0.0f, call.sinks[head]);
+      sum = merged(sum, max, 1.0f, call.sinks[head]);
+    }
     call.y[row * call.y_stride + head * head_dim + d] = bf16_from_f32(out / sum);
   }
 }
@@ -45,11 +49,11 @@ cudaError_t merge_partials(const DeviceAttention& call, const DeviceBatch& batch
   return launch(merge_kernel, shape, call, batch, head_dim);
 }
 
-int heads_of_block(const DeviceAttention& call, int kv_heads) {
+int heads_per_cta(const DeviceAttention& call, int kv_heads) {
   const int group = call.heads / kv_heads, splits = call.partials != nullptr ? call.splits : 1;
   int heads = group > 2 ? 4 : group;
-  auto blocks = [&] { return static_cast<int64_t>(call.rows) * kv_heads * ((group + heads - 1) / heads) * splits; };
-  while (heads > 1 && blocks() < call.processors) heads /= 2;
+  auto ctas = [&] { return static_cast<int64_t>(call.rows) * kv_heads * ((group + heads - 1) / heads) * splits; };
+  while (heads > 1 && ctas() < call.sm_count) heads /= 2;
   return heads;
 }
 

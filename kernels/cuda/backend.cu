@@ -7,23 +7,24 @@
 
 #include "kernels/contract/check.h"
 #include "kernels/cuda/batch_memory.h"
-#include "kernels/cuda/floor.h"
 #include "kernels/cuda/gather.h"
 #include "kernels/cuda/graphs.h"
 #include "kernels/cuda/kv.h"
 #include "kernels/cuda/linear.h"
 #include "kernels/cuda/logit_reducer.h"
+#include "kernels/cuda/norm.h"
 #include "kernels/cuda/prepare.h"
+#include "kernels/cuda/roofline.h"
 
 namespace halftone::HALFTONE_CUDA_NAMESPACE {
 namespace {
 
-constexpr int64_t kSharedSplits = 32;  // of a decode's attention that blocks share, where there is memory
+constexpr int64_t kSharedSplits = 32;  // of a decode's attention that CTAs share, where there is memory
 constexpr int64_t kSharedSplitTokens = 64;
 
 void free_memory(void* data, size_t) { cudaFree(data); }
 
-OwnMemory card_memory() {
+OwnMemory gpu_memory() {
   size_t free = 0, total = 0;
   if (cudaMemGetInfo(&free, &total) != cudaSuccess) return {};
   return {total, free, 0};
@@ -31,12 +32,12 @@ OwnMemory card_memory() {
 
 class Backend final : public Device {
  public:
-  Backend(int index, std::string name, const cudaDeviceProp& card, Ledger& ledger)
+  Backend(int index, std::string name, const cudaDeviceProp& gpu, Ledger& ledger)
       : index_(index),
         name_(std::move(name)),
-        kernels_("sm_" + std::to_string(card.major) + std::to_string(card.minor)),
-        description_(card.name),
-        processors_(card.multiProcessorCount),
+        kernels_("sm_" + std::to_string(gpu.major) + std::to_string(gpu.minor)),
+        description_(gpu.name),
+        sm_count_(gpu.multiProcessorCount),
         ledger_(ledger),
         batch_(stream_, ledger),
         graphs_(stream_, ledger),
@@ -51,7 +52,7 @@ class Backend final : public Device {
   std::string_view kernel_name() const override { return kernels_; }
   std::string description() const override { return description_; }
   OwnMemory own_memory() override {
-    const OwnMemory now = card_memory();
+    const OwnMemory now = gpu_memory();
     return {now.total, now.free, free_at_first_ > now.free ? free_at_first_ - now.free : 0};
   }
   DType activation_dtype() const override { return DType::kBF16; }
@@ -77,12 +78,12 @@ class Backend final : public Device {
   }
 
   size_t workspace_bytes(int64_t max_tokens, int64_t max_cols, int64_t heads, int64_t head_dim) const override {
-    return std::max(linear_workspace(max_tokens, max_cols, processors_),
+    return std::max(linear_workspace(max_tokens, max_cols, sm_count_),
                     attention_partial_bytes(std::min(max_tokens, kSharedSplitTokens), heads, head_dim, kSharedSplits));
   }
   void set_workspace(std::byte* data, size_t bytes) override { workspace_ = {data, bytes}; }
 
-  DeviceFloor measure_floor() override { return HALFTONE_CUDA_NAMESPACE::measure_floor(processors_, stream_); }
+  DeviceRoofline measure_roofline() override { return HALFTONE_CUDA_NAMESPACE::measure_roofline(sm_count_, stream_); }
 
   bool supports(const WeightFormat& format, Activations activations) const override {
     return find_cuda_format(format) != nullptr && (activations == Activations::kA16 || format.code_bits == 0);
@@ -114,13 +115,16 @@ class Backend final : public Device {
   void embed(const EmbedCall& call) override {
     const CudaFormat& format = *find_cuda_format(*call.weights->format);
     const DeviceBatch batch = batch_.device();
-    stream_.check(
-        format.embed(device_matrix(*call.weights), batch.ids, batch.tokens, static_cast<uint16_t*>(call.y.data),
-                     call.y.stride, static_cast<int>(call.y.rows), stream_.get()),
-        "embedding");
+    const DeviceEmbed embed{
+        batch.ids, batch.tokens, static_cast<uint16_t*>(call.y.data), call.y.stride, static_cast<int32_t>(call.y.rows),
+        call.scale};
+    stream_.check(format.embed(device_matrix(*call.weights), embed, stream_.get()), "embedding");
   }
   void linear(std::span<const LinearCall> calls) override {
-    HALFTONE_CUDA_NAMESPACE::linear(calls, workspace_, processors_, stream_);
+    HALFTONE_CUDA_NAMESPACE::linear(calls, workspace_, sm_count_, stream_);
+  }
+  void norm(const NormCall& call) override {
+    stream_.check(HALFTONE_CUDA_NAMESPACE::norm(call, stream_.get()), "norm");
   }
   void rope_store(const RopeStoreCall& call) override {
     DeviceRope rope;
@@ -130,6 +134,7 @@ class Backend final : public Device {
     rope.q_stride = call.q.stride, rope.k_stride = call.k.stride, rope.v_stride = call.v.stride;
     rope.heads = static_cast<int32_t>(call.heads);
     rope.rows = static_cast<int32_t>(call.q.rows);
+    rope.rotated = static_cast<int32_t>(call.rotated > 0 ? call.rotated : call.kv.shape().head_dim);
     rope.q_norm = call.q_norm, rope.k_norm = call.k_norm;
     rope.epsilon = call.rms_epsilon;
     rope.cosines = call.cosines, rope.sines = call.sines;
@@ -146,9 +151,11 @@ class Backend final : public Device {
     attention.rows = static_cast<int32_t>(call.q.rows);
     attention.scale = call.scale;
     attention.window = static_cast<int32_t>(call.window);
+    attention.cap = call.cap;
+    attention.sinks = call.sinks;
     attention.splits = batch_.splits();
-    attention.processors = processors_;
-    const size_t wanted = attention_partial_bytes(call.q.rows, call.heads, call.kv.layout->head_dim, attention.splits);
+    attention.sm_count = sm_count_;
+    const size_t wanted = attention_partial_bytes(call.q.rows, call.heads, call.kv.shape().head_dim, attention.splits);
     const bool shared = attention.splits > 1 && wanted <= workspace_.bytes;
     if (shared) attention.partials = reinterpret_cast<float*>(workspace_.data);
     const CudaKvFormat& format = *find_cuda_kv_format(*call.kv.layout->format);
@@ -191,22 +198,22 @@ class Backend final : public Device {
     stream_.synchronize();
   }
   DeviceKv device_kv(const KvTarget& target) const {
-    const KvLayout& layout = *target.layout;
+    const KvLayer& layer = target.shape();
     DeviceKv kv;
-    kv.layer = target.arena + static_cast<size_t>(target.layer) * layout.layer_bytes;
-    kv.page_bytes = layout.page_bytes;
-    kv.head_bytes = static_cast<uint32_t>(layout.head_bytes);
-    kv.scales_offset = static_cast<uint32_t>(layout.scales_offset);
-    kv.page_tokens = static_cast<int32_t>(layout.page_tokens);
-    kv.page_shift = std::countr_zero(static_cast<uint32_t>(layout.page_tokens));
-    kv.kv_heads = static_cast<int32_t>(layout.kv_heads);
-    kv.head_dim = static_cast<int32_t>(layout.head_dim);
+    kv.layer = target.at(0);
+    kv.page_bytes = target.layout->page_bytes;
+    kv.head_bytes = static_cast<uint32_t>(layer.head_bytes);
+    kv.scales_offset = static_cast<uint32_t>(layer.scales_offset);
+    kv.page_tokens = static_cast<int32_t>(layer.page_tokens);
+    kv.page_shift = std::countr_zero(static_cast<uint32_t>(layer.page_tokens));
+    kv.kv_heads = static_cast<int32_t>(layer.kv_heads);
+    kv.head_dim = static_cast<int32_t>(layer.head_dim);
     return kv;
   }
 
   const int index_;
   const std::string name_, kernels_, description_;
-  const int processors_;
+  const int sm_count_;
   Ledger& ledger_;
   Stream stream_;
   BatchMemory batch_;
@@ -216,11 +223,11 @@ class Backend final : public Device {
   Workspace workspace_;
   int64_t rows_ = 0;
   std::mutex copies_;
-  const uint64_t free_at_first_ = card_memory().free;
+  const uint64_t free_at_first_ = gpu_memory().free;
 };
 
 // The runtime says the same of a driver that is missing and of one that is old.
-std::string why_no_card(cudaError_t error, int count) {
+std::string why_no_gpu(cudaError_t error, int count) {
   switch (error) {
     case cudaSuccess:
       return "this machine has " + std::to_string(count) + (count == 1 ? " GPU" : " GPUs");
@@ -239,14 +246,14 @@ std::unique_ptr<Device> make_backend(int index, std::string name, Ledger& ledger
   int count = 0;
   const cudaError_t error = cudaGetDeviceCount(&count);
   if (error != cudaSuccess || index >= count) {
-    *why = why_no_card(error, count);
+    *why = why_no_gpu(error, count);
     cudaGetLastError();
     return nullptr;
   }
-  cudaDeviceProp card = {};
+  cudaDeviceProp gpu = {};
   cudaSetDevice(index);
-  cudaGetDeviceProperties(&card, index);
-  auto device = std::make_unique<Backend>(index, std::move(name), card, ledger);
+  cudaGetDeviceProperties(&gpu, index);
+  auto device = std::make_unique<Backend>(index, std::move(name), gpu, ledger);
   *why = device->error();
   if (!why->empty()) return nullptr;
   return device;

@@ -1,4 +1,4 @@
-// The CUDA backend as a Device: bf16 activations, float32 accumulation, one stream. Compiled twice: for cards, and for
+// The CUDA backend as a Device: bf16 activations, float32 accumulation, one stream. Compiled twice: for GPUs, and for
 // kernels/cuda_host. *Bounded* against the reference; every result the same bits whatever its company
 // (docs/NUMERICS.md).
 #pragma once

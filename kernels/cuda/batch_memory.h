@@ -16,7 +16,7 @@ class BatchMemory {
   int64_t begin(const StepBatch& batch);
 
   DeviceBatch device() const;
-  // So many splits of the longest sequence, rounded up to a power of two.
+  // The splits of the longest sequence, rounded up to a power of two.
   int splits() const { return splits_; }
   // Counts up when the memory has moved: graphs that were recorded before are void.
   int generation() const { return generation_; }

@@ -86,11 +86,11 @@ void complain(const std::string& error) {
   if (!error.empty()) std::fprintf(stderr, "%s\n", error.c_str());
 }
 
-class Product final : public YardstickProduct {
+class CublasLtProduct final : public YardstickProduct {
  public:
-  Product(const Functions& functions, cublasLtHandle_t library, std::span<std::byte> workspace)
+  CublasLtProduct(const Functions& functions, cublasLtHandle_t library, std::span<std::byte> workspace)
       : functions_(functions), library_(library), workspace_(workspace) {}
-  ~Product() override {
+  ~CublasLtProduct() override {
     for (cublasLtMatrixLayout_t layout : {weights_, x_, y_}) {
       if (layout != nullptr) complain(functions_.destroy_layout.call(layout));
     }
@@ -165,7 +165,7 @@ class CublasLt final : public Yardstick {
   std::string_view name() const override { return name_; }
   std::unique_ptr<YardstickProduct> plan(const Tensor& weights, const Tensor& x, const Tensor& y,
                                          std::span<std::byte> workspace, std::string* why) override {
-    auto product = std::make_unique<Product>(functions_, library_, workspace);
+    auto product = std::make_unique<CublasLtProduct>(functions_, library_, workspace);
     *why = product->plan(weights, x, y);
     if (!why->empty()) return nullptr;
     return product;

@@ -21,8 +21,8 @@ namespace halftone::cuda {
 
 // Where a primitive is called: the last argument of each, by default, for the reports of kernels/cuda_host. Here it is
 // nothing.
-struct Place {
-  __device__ static constexpr Place here() { return {}; }
+struct CallSite {
+  __device__ static constexpr CallSite here() { return {}; }
 };
 
 template <typename T>
@@ -51,7 +51,7 @@ HALFTONE_DEVICE T* dynamic_shared() {
 #define blockDim (::halftone::cuda_host::machine::here->block_size)
 #define gridDim (::halftone::cuda_host::machine::here->grid_size)
 // NOLINTNEXTLINE(bugprone-reserved-identifier): the name is the language's own.
-#define __syncthreads() (::halftone::cuda_host::machine::block_barrier(::halftone::cuda_host::Place::here()))
+#define __syncthreads() (::halftone::cuda_host::machine::block_barrier(::halftone::cuda_host::CallSite::here()))
 
 namespace halftone::cuda_host {
 

@@ -1,4 +1,4 @@
-// What follows a product: the pieces of the inputs added up in ascending order, bias, SwiGLU, the residual.
+// What follows a GEMM: the split-K partials added up in ascending order, then bias, gate, cap, residual.
 #pragma once
 
 #include "kernels/contract/linear.h"
@@ -6,9 +6,7 @@
 
 namespace halftone::HALFTONE_CUDA_NAMESPACE {
 
-constexpr int kProductParts = product::kPiecesMost;
-
-// One matrix' rows of a product, or two matrices' of SwiGLU.
+// The output of one of the fused matrices, or of a matrix and its gate.
 struct EpilogueOutput {
   void* y = nullptr;  // [tokens][y_stride]
   int64_t y_stride = 0;
@@ -17,15 +15,19 @@ struct EpilogueOutput {
 };
 
 struct EpilogueCall {
-  const float* product = nullptr;  // [parts][tokens][product_rows]
-  int32_t parts = 1, tokens = 0, product_rows = 0;
-  EpilogueOutput outputs[kJoinedMost];  // of rows that follow each other in the product
+  const float* partials = nullptr;  // [split_partials][tokens][partial_rows]
+  int32_t split_partials = 1, tokens = 0, partial_rows = 0;
+  EpilogueOutput outputs[kMaxFused];  // one for each matrix, in the order of its rows in the partials
   int32_t count = 1;
-  bool swiglu = false;  // one output; as many rows behind its own are those of swiglu_up
+  bool gated = false;  // one output; in the partials its rows are followed by as many of the gate's matrix
+  GateKind gate = GateKind::kSilu;
+  const void* addend = nullptr;  // [tokens][addend_stride], of y's type: added to the gate's product; null: none
+  int64_t addend_stride = 0;
+  float cap = 0;
   bool add_to_y = false;
 };
 
 // y in bf16 or f32.
-cudaError_t finish_product(const EpilogueCall& call, DType y, cudaStream_t stream);
+cudaError_t run_epilogue(const EpilogueCall& call, DType y, cudaStream_t stream);
 
 }  // namespace halftone::HALFTONE_CUDA_NAMESPACE

@@ -1,16 +1,16 @@
-// What formats of product_kernel.h share beside the product: their image in the card's memory, and the embedding.
+// What the formats of sm80_gemm.h share beside the GEMM: their image in the GPU's memory, and the embedding.
 #pragma once
 
 #include "kernels/contract/numbers.h"
-#include "kernels/cuda/product_tile.h"
+#include "kernels/cuda/sm80_gemm_tile.h"
 
 namespace halftone::HALFTONE_CUDA_NAMESPACE {
 
-constexpr int kBlockStrips = kBlockRows / kStripRows;
+constexpr int kBlockMTiles = kBlockRows / kMTileRows;
 constexpr int kEmbedThreads = 64;
 
 template <typename Codes>
-constexpr int64_t kTileWords = int64_t{fragments::tile_chunks(Codes::kBits)} * kLanes* fragments::kChunkWords;
+constexpr int64_t kTileWords = int64_t{fragments::tile_loads(Codes::kBits)} * kLanes* fragments::kLoadWords;
 
 template <typename Codes>
 HALFTONE_DEVICE float scaled(const DeviceMatrix& m, float value, const uint16_t* scale) {
@@ -25,35 +25,34 @@ HALFTONE_DEVICE float scaled(const DeviceMatrix& m, float value, const uint16_t*
   }
 }
 
-// Row ids[t] of the matrix for each token, a block each.
+// Row ids[t] of the matrix for each token, one CTA each.
 template <typename Codes>
-HALFTONE_KERNEL void HALFTONE_LAUNCH_BOUNDS(kEmbedThreads, 8)
-    embed_kernel(DeviceMatrix m, const int32_t* ids, const int32_t* tokens, uint16_t* y, int64_t stride) {
-  const int token = static_cast<int>(blockIdx.x), id = token < *tokens ? ids[token] : 0, row = id % kBlockRows;
-  const int strip = row / kStripRows, strip_row = row % kStripRows, block = id / kBlockRows;
+HALFTONE_KERNEL void HALFTONE_LAUNCH_BOUNDS(kEmbedThreads, 8) embed_kernel(DeviceMatrix m, DeviceEmbed call) {
+  const int token = static_cast<int>(blockIdx.x), id = token < *call.tokens ? call.ids[token] : 0,
+            row = id % kBlockRows;
+  const int m_tile = row / kMTileRows, m_tile_row = row % kMTileRows, block = id / kBlockRows;
   const auto* words = reinterpret_cast<const uint32_t*>(m.codes + static_cast<uint64_t>(block) * m.block_codes) +
-                      strip * m.tiles * kTileWords<Codes>;
+                      m_tile * m.tiles * kTileWords<Codes>;
   const auto* scales = reinterpret_cast<const uint16_t*>(m.scales + static_cast<uint64_t>(block) * m.block_scales);
   int group_numbers = 0;
   if constexpr (Codes::kScaled) {
     group_numbers = 8 * fragments::scale_numbers(m.offset);
-    scales += static_cast<int64_t>(strip) * fragments::stored_groups(m.tiles, m.group) * group_numbers +
-              fragments::scale_place(strip_row, m.offset);
+    scales += static_cast<int64_t>(m_tile) * fragments::stored_groups(m.tiles, m.group) * group_numbers +
+              fragments::scale_index(m_tile_row, m.offset);
   }
   for (int c = static_cast<int>(threadIdx.x); c < m.cols; c += kEmbedThreads) {
-    const fragments::Place place = fragments::place_of(Codes::kBits, strip_row, c);
-    const uint32_t code = words[place.word] >> place.shift & ((1u << Codes::kBits) - 1);
+    const fragments::BitAddress at = fragments::bit_address(Codes::kBits, m_tile_row, c);
+    const uint32_t code = words[at.word] >> at.shift & ((1u << Codes::kBits) - 1);
     const int group = Codes::kScaled ? c / m.group : 0;
     const float value = scaled<Codes>(m, Codes::value(code), scales + group * group_numbers);
-    y[token * stride + c] = token < *tokens ? bf16_from_f32(value) : uint16_t{0};
+    call.y[token * call.stride + c] = token < *call.tokens ? bf16_from_f32(value * call.scale) : uint16_t{0};
   }
 }
 
 template <typename Codes>
-cudaError_t embed_by(const DeviceMatrix& m, const int32_t* ids, const int32_t* tokens, uint16_t* y, int64_t stride,
-                     int rows, cudaStream_t stream) {
-  const LaunchShape shape{dim3(static_cast<unsigned>(rows)), dim3(kEmbedThreads), 0, stream};
-  return launch(embed_kernel<Codes>, shape, m, ids, tokens, y, stride);
+cudaError_t embed_by(const DeviceMatrix& m, const DeviceEmbed& call, cudaStream_t stream) {
+  const LaunchShape shape{dim3(static_cast<unsigned>(call.rows)), dim3(kEmbedThreads), 0, stream};
+  return launch(embed_kernel<Codes>, shape, m, call);
 }
 
 template <typename Codes>
@@ -61,26 +60,26 @@ PackedBytes fragment_block_bytes(const PackedShape& s) {
   const int64_t tiles = input_tiles(s);
   int64_t numbers = 0;
   if constexpr (Codes::kScaled) {
-    numbers = int64_t{kBlockStrips} * fragments::stored_groups(static_cast<int>(tiles), s.group) * 8 *
+    numbers = int64_t{kBlockMTiles} * fragments::stored_groups(static_cast<int>(tiles), s.group) * 8 *
               fragments::scale_numbers(s.offset);
   }
-  return {static_cast<size_t>(kBlockStrips * tiles * kTileWords<Codes>) * sizeof(uint32_t),
+  return {static_cast<size_t>(kBlockMTiles * tiles * kTileWords<Codes>) * sizeof(uint32_t),
           static_cast<size_t>(numbers) * sizeof(uint16_t)};
 }
 
 // Of row r of a block; the image begins zeroed.
 template <typename Codes>
 void put_code(const PackedShape& s, int64_t r, int64_t c, uint32_t code, std::byte* codes) {
-  const fragments::Place place = fragments::place_of(Codes::kBits, static_cast<int>(r % kStripRows), c);
-  auto* words = reinterpret_cast<uint32_t*>(codes) + r / kStripRows * input_tiles(s) * kTileWords<Codes>;
-  words[place.word] |= code << place.shift;
+  const fragments::BitAddress at = fragments::bit_address(Codes::kBits, static_cast<int>(r % kMTileRows), c);
+  auto* words = reinterpret_cast<uint32_t*>(codes) + r / kMTileRows * input_tiles(s) * kTileWords<Codes>;
+  words[at.word] |= code << at.shift;
 }
 
 inline void put_scale(const PackedShape& s, const AffineGroups& in, int64_t r, int64_t g, uint16_t* scales) {
   const int stored = fragments::stored_groups(static_cast<int>(input_tiles(s)), s.group);
   const size_t from = static_cast<size_t>(r * ((s.cols + s.group - 1) / s.group) + g);
-  uint16_t* at = scales + (r / kStripRows * stored + g) * 8 * fragments::scale_numbers(s.offset) +
-                 fragments::scale_place(static_cast<int>(r % kStripRows), s.offset);
+  uint16_t* at = scales + (r / kMTileRows * stored + g) * 8 * fragments::scale_numbers(s.offset) +
+                 fragments::scale_index(static_cast<int>(r % kMTileRows), s.offset);
   at[0] = halftone::f16_from_f32(in.scale[from]);
   if (s.offset == Offset::kSymmetric) return;
   float offset = in.minimum[from];

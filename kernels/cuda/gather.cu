@@ -5,7 +5,7 @@ namespace {
 
 constexpr int kThreads = 128;
 
-// A block for each row.
+// A CTA for each row.
 HALFTONE_KERNEL void HALFTONE_LAUNCH_BOUNDS(kThreads, 8)
     gather_kernel(const uint16_t* from, int64_t from_stride, GatheredRows rows, int32_t cols, uint16_t* to,
                   int64_t to_stride) {

@@ -18,11 +18,11 @@ struct LaunchShape {
   dim3 grid, block;
   size_t shared_bytes = 0;  // dynamic
   cudaStream_t stream = nullptr;
-  bool overlaps = false;  // the kernel calls wait_for_earlier() (primitives/overlap.h)
+  bool pdl = false;  // the kernel calls pdl_wait() (primitives/overlap.h)
 };
 
 #ifdef __CUDACC__
-inline bool kernels_can_overlap() {
+inline bool pdl_supported() {
   static const bool kCan = [] {
     int device = 0, major = 0;
     return cudaGetDevice(&device) == cudaSuccess &&
@@ -54,7 +54,7 @@ cudaError_t launch(void (*kernel)(Parameters...), const LaunchShape& shape, Argu
   overlap.id = cudaLaunchAttributeProgrammaticStreamSerialization;
   overlap.val.programmaticStreamSerializationAllowed = 1;
   config.attrs = &overlap;
-  config.numAttrs = shape.overlaps && kernels_can_overlap() ? 1 : 0;
+  config.numAttrs = shape.pdl && pdl_supported() ? 1 : 0;
   return cudaLaunchKernelEx(&config, kernel, std::forward<Arguments>(arguments)...);
 #else
   auto body = [kernel, parameters = std::tuple<std::remove_cv_t<Parameters>...>(

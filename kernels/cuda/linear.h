@@ -1,4 +1,5 @@
-// Products on CUDA: what of a call is prepared once, which pieces fit into the workspace, what follows each.
+// Device::linear on CUDA: activations are prepared once, calls fused into GEMM launches, steps cut into slices of
+// tokens whose partials fit into the workspace, each followed by its epilogue.
 #pragma once
 
 #include <span>
@@ -16,10 +17,9 @@ struct Workspace {
 
 DeviceMatrix device_matrix(const PackedMatrix& matrix);
 
-// Enough for linear() with matrices whose outputs are inputs of others (at most max_cols), and any whose product needs
-// no epilogue.
-size_t linear_workspace(int64_t max_tokens, int64_t max_cols, int processors);
-// Calls with one x and norm.
-void linear(std::span<const LinearCall> calls, const Workspace& workspace, int processors, Stream& stream);
+// Bytes that linear() needs for matrices of at most max_cols rows and columns, and for any matrix without an epilogue.
+size_t linear_workspace(int64_t max_tokens, int64_t max_cols, int sm_count);
+// The calls share x and its norm. The workspace holds at least linear_workspace() bytes, aligned to 16.
+void linear(std::span<const LinearCall> calls, const Workspace& workspace, int sm_count, Stream& stream);
 
 }  // namespace halftone::HALFTONE_CUDA_NAMESPACE

@@ -1,4 +1,4 @@
-// Rows of logits reduced on the device, their answers brought to the host: the place where a step waits. Engine thread
+// Rows of logits reduced on the device, their answers brought to the host, which waits for them. Engine thread
 // only.
 #pragma once
 

@@ -1,10 +1,10 @@
-// A block for each row. Candidates are found by their rank, a number of 64 bits in which the logit comes first and then
+// A CTA for each row. Candidates are found by their rank, a number of 64 bits in which the logit comes first and then
 // the id, so that no two are equal: eight passes of 256 counters find the least rank that belongs to the best (radix
 // selection), one more collects them, a bitonic network sorts them. Bound: a dozen readings of the row from L2.
 #include "kernels/cuda/logits.h"
 
 #include "kernels/contract/exp.h"
-#include "kernels/cuda/block.h"
+#include "kernels/cuda/cta_reduce.h"
 #include "kernels/cuda/primitives/atomic.h"
 #include "kernels/cuda/primitives/numbers.h"
 
@@ -15,7 +15,7 @@ constexpr int kThreads = 256;
 constexpr int kDigitBits = 8, kDigits = 1 << kDigitBits;
 static_assert(kDigits == kThreads && kMostCandidates == kThreads);
 
-struct Shared {
+struct ReduceShared {
   Rank ranks[kMostCandidates];
   float scratch[kThreads / kWarp];
   int32_t counters[kDigits];
@@ -41,7 +41,7 @@ struct Edits {
   const float* saved;
   int count;
 
-  // The id's place in the list, or -1.
+  // The id's index in the list, or -1.
   HALFTONE_DEVICE int find(int id) const {
     int low = 0, high = count;
     while (low < high) {
@@ -65,7 +65,8 @@ HALFTONE_DEVICE Rank candidate(const RowRequest& row, const Edits& edits, int id
 }
 
 // One pass: of the ranks that begin with shared.prefix, which next digit holds the last of the wanted ones?
-HALFTONE_DEVICE void next_digit(const RowRequest& row, const Edits& edits, Rank below, int shift, Shared* shared) {
+HALFTONE_DEVICE void next_digit(const RowRequest& row, const Edits& edits, Rank below, int shift,
+                                ReduceShared* shared) {
   shared->counters[threadIdx.x] = 0;
   block_barrier();
   const Rank prefix = shared->prefix;
@@ -99,7 +100,7 @@ HALFTONE_DEVICE void sort_ranks(Rank* ranks) {
   }
 }
 
-HALFTONE_DEVICE void find_best(const RowRequest& row, const Edits& edits, int wanted, Rank below, Shared* shared,
+HALFTONE_DEVICE void find_best(const RowRequest& row, const Edits& edits, int wanted, Rank below, ReduceShared* shared,
                                RowCandidates* out) {
   if (threadIdx.x == 0) shared->prefix = 0, shared->left = wanted, shared->collected = 0;
   shared->ranks[threadIdx.x] = 0;
@@ -127,7 +128,7 @@ HALFTONE_DEVICE void find_best(const RowRequest& row, const Edits& edits, int wa
 }
 
 // The largest of scale * logit, and the sum of exp(scale * logit - largest).
-HALFTONE_DEVICE void sum_row(const RowRequest& row, float scale, Shared* shared, float* max, float* sum) {
+HALFTONE_DEVICE void sum_row(const RowRequest& row, float scale, ReduceShared* shared, float* max, float* sum) {
   float largest = -HUGE_VALF, all = 0;
   bool nan = false;
   for (int id = static_cast<int>(threadIdx.x); id < row.vocabulary; id += kThreads) {
@@ -135,11 +136,11 @@ HALFTONE_DEVICE void sum_row(const RowRequest& row, float scale, Shared* shared,
     nan = nan || value != value;
     largest = Max::of(largest, value);
   }
-  largest = reduce_block<Max>(largest, shared->scratch);
+  largest = reduce_cta<Max>(largest, shared->scratch);
   for (int id = static_cast<int>(threadIdx.x); id < row.vocabulary; id += kThreads) {
     all = all + exp_ordered<ExpOps>(row.logits[id] * scale - largest);
   }
-  all = reduce_block<Sum>(nan ? NAN : all, shared->scratch);
+  all = reduce_cta<Sum>(nan ? NAN : all, shared->scratch);
   if (threadIdx.x == 0) *max = largest, *sum = all;
 }
 
@@ -155,7 +156,7 @@ HALFTONE_DEVICE uint32_t count_greater(const float* logits, int vocabulary, floa
 
 HALFTONE_KERNEL void HALFTONE_LAUNCH_BOUNDS(kThreads, 2)
     reduce_kernel(const RowRequest* requests, const LogitEdit* all_edits, float* all_saved, RowAnswer* answers) {
-  Shared* shared = dynamic_shared<Shared>();
+  ReduceShared* shared = dynamic_shared<ReduceShared>();
   const RowRequest row = requests[blockIdx.x];
   RowAnswer* answer = answers + blockIdx.x;
   sum_row(row, 1.0f, shared, &answer->max, &answer->sum);
@@ -180,7 +181,7 @@ HALFTONE_KERNEL void HALFTONE_LAUNCH_BOUNDS(kThreads, 2)
 
 HALFTONE_KERNEL void HALFTONE_LAUNCH_BOUNDS(kThreads, 2)
     rank_kernel(const float* logits, int32_t vocabulary, int32_t id, uint32_t* rank) {
-  Shared* shared = dynamic_shared<Shared>();
+  ReduceShared* shared = dynamic_shared<ReduceShared>();
   const uint32_t greater = count_greater(logits, vocabulary, logits[id], &shared->collected);
   if (threadIdx.x == 0) *rank = 1 + greater;
 }
@@ -189,12 +190,12 @@ HALFTONE_KERNEL void HALFTONE_LAUNCH_BOUNDS(kThreads, 2)
 
 cudaError_t reduce_rows(const RowRequest* requests, int rows, const LogitEdit* edits, float* saved, RowAnswer* answers,
                         cudaStream_t stream) {
-  const LaunchShape shape{dim3(static_cast<unsigned>(rows)), dim3(kThreads), sizeof(Shared), stream};
+  const LaunchShape shape{dim3(static_cast<unsigned>(rows)), dim3(kThreads), sizeof(ReduceShared), stream};
   return launch(reduce_kernel, shape, requests, edits, saved, answers);
 }
 
 cudaError_t rank_of(const float* logits, int32_t vocabulary, int32_t id, uint32_t* rank, cudaStream_t stream) {
-  const LaunchShape shape{dim3(1), dim3(kThreads), sizeof(Shared), stream};
+  const LaunchShape shape{dim3(1), dim3(kThreads), sizeof(ReduceShared), stream};
   return launch(rank_kernel, shape, logits, vocabulary, id, rank);
 }
 

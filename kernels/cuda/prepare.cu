@@ -1,10 +1,10 @@
 #include "kernels/cuda/prepare.h"
 
 #include "kernels/contract/check.h"
-#include "kernels/cuda/block.h"
+#include "kernels/cuda/cta_reduce.h"
 #include "kernels/cuda/primitives/memory.h"
 #include "kernels/cuda/primitives/numbers.h"
-#include "kernels/cuda/primitives/overlap.h"
+#include "kernels/cuda/primitives/pdl.h"
 
 namespace halftone::HALFTONE_CUDA_NAMESPACE {
 namespace {
@@ -93,34 +93,34 @@ HALFTONE_DEVICE void store_unit(const PrepareCall& call, int token, int unit, co
   }
   HALFTONE_UNROLL
   for (int i = 0; i < kUnitWords; i += 2) {
-    uint16_t* out = call.out + prepared_place(token, unit * kSumInputs + i * 2, call.tiles);
+    uint16_t* out = call.out + prepared_index(token, unit * kSumInputs + i * 2, call.tiles);
     *reinterpret_cast<Bytes8*>(out) = {words[i], words[i + 1]};
   }
-  call.sums[sum_place(token, unit, call.tiles)] = sum;
+  call.sums[sum_index(token, unit, call.tiles)] = sum;
 }
 
-// Grid: (tokens, pieces of the columns); a thread for each unit.
+// Grid: (tokens, CTAs for the units of a token); a thread for each unit.
 HALFTONE_KERNEL void HALFTONE_LAUNCH_BOUNDS(kThreads, 8) round_kernel(PrepareCall call) {
   const int token = static_cast<int>(blockIdx.x), unit = static_cast<int>(blockIdx.y * kThreads + threadIdx.x);
-  let_next_begin();
-  wait_for_earlier();
+  pdl_trigger();
+  pdl_wait();
   if (unit >= call.tiles * kTileSums) return;
   Unit loaded;
   load_inputs(call, token, unit, &loaded);
   store_unit(call, token, unit, loaded, nullptr);
 }
 
-// A block for each token; a thread takes every 128th unit: the order of the sum of squares.
+// A CTA for each token; a thread takes every 128th unit, which fixes the order of the sum of squares.
 HALFTONE_KERNEL void HALFTONE_LAUNCH_BOUNDS(kThreads, 4) norm_kernel(PrepareCall call) {
   const int token = static_cast<int>(blockIdx.x);
   const int first = static_cast<int>(threadIdx.x), units = call.tiles * kTileSums;
   Unit kept[kKept], other;
-  let_next_begin();
+  pdl_trigger();
   HALFTONE_UNROLL
   for (int i = 0; i < kKept; ++i) {
     if (first + i * kThreads < units) load_weights(call, first + i * kThreads, &kept[i]);
   }
-  wait_for_earlier();
+  pdl_wait();
   HALFTONE_UNROLL
   for (int i = 0; i < kKept; ++i) {
     if (first + i * kThreads < units) load_inputs(call, token, first + i * kThreads, &kept[i]);
@@ -134,7 +134,7 @@ HALFTONE_KERNEL void HALFTONE_LAUNCH_BOUNDS(kThreads, 4) norm_kernel(PrepareCall
     load_inputs(call, token, unit, &other);
     squares = add_squares(other, squares);
   }
-  const float mean = reduce_block<Sum>(squares, dynamic_shared<float>()) / static_cast<float>(call.cols);
+  const float mean = reduce_cta<Sum>(squares, dynamic_shared<float>()) / static_cast<float>(call.cols);
   const float inverse = 1.0f / square_root(mean + call.epsilon);
   HALFTONE_UNROLL
   for (int i = 0; i < kKept; ++i) {
@@ -148,7 +148,7 @@ HALFTONE_KERNEL void HALFTONE_LAUNCH_BOUNDS(kThreads, 4) norm_kernel(PrepareCall
 }
 
 int64_t tiles_of(int64_t cols) { return (cols + kTileInputs - 1) / kTileInputs; }
-int64_t padded(int64_t tokens) { return (tokens + kTokenBlock - 1) / kTokenBlock * kTokenBlock; }
+int64_t padded(int64_t tokens) { return (tokens + kNTileTokens - 1) / kNTileTokens * kNTileTokens; }
 
 }  // namespace
 
@@ -171,8 +171,8 @@ cudaError_t prepare(const Tensor& x, const float* rms_weight, float epsilon, std
   if (rms_weight != nullptr) {
     return launch(norm_kernel, {dim3(rows), dim3(kThreads), kThreads / kWarp * sizeof(float), stream, true}, call);
   }
-  const unsigned pieces = static_cast<unsigned>((tiles * kTileSums + kThreads - 1) / kThreads);
-  return launch(round_kernel, {dim3(rows, pieces), dim3(kThreads), 0, stream, true}, call);
+  const unsigned ctas = static_cast<unsigned>((tiles * kTileSums + kThreads - 1) / kThreads);
+  return launch(round_kernel, {dim3(rows, ctas), dim3(kThreads), 0, stream, true}, call);
 }
 
 }  // namespace halftone::HALFTONE_CUDA_NAMESPACE

@@ -1,4 +1,4 @@
-// The activations of a product: normalized where that is wanted, rounded to bf16, padded with zeros to whole tiles,
+// The activations of a GEMM: normalized where that is wanted, rounded to bf16, padded with zeros to whole tiles,
 // summed by 16 for formats with a minimum, and laid out as Prepared says.
 #pragma once
 
@@ -7,10 +7,11 @@
 
 namespace halftone::HALFTONE_CUDA_NAMESPACE {
 
-// Bytes of x and sums for so many tokens and inputs.
+// Bytes that prepare() fills for this many tokens and inputs.
 size_t prepared_bytes(int64_t tokens, int64_t cols);
 
-// x: bf16 [tokens, cols]. rms_weight: f32 [cols] or null. Fills `memory` and says where.
+// x: bf16 [tokens, cols]. rms_weight: f32 [cols] or null. Fills `memory`
+// (prepared_bytes(), aligned to 16) and describes it in *out.
 cudaError_t prepare(const Tensor& x, const float* rms_weight, float epsilon, std::byte* memory, cudaStream_t stream,
                     Prepared* out);
 

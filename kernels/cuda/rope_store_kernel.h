@@ -2,10 +2,10 @@
 // stored. Bound: the bytes.
 #pragma once
 
-#include "kernels/cuda/block.h"
+#include "kernels/cuda/cta_reduce.h"
 #include "kernels/cuda/primitives/atomic.h"
 #include "kernels/cuda/primitives/numbers.h"
-#include "kernels/cuda/primitives/overlap.h"
+#include "kernels/cuda/primitives/pdl.h"
 #include "kernels/cuda/rope_store.h"
 
 namespace halftone::HALFTONE_CUDA_NAMESPACE::rope {
@@ -13,7 +13,7 @@ namespace halftone::HALFTONE_CUDA_NAMESPACE::rope {
 // One head of one token, by one warp: from bf16 to float32 in shared memory, normalized and rotated.
 HALFTONE_DEVICE void norm_and_rotate(const DeviceRope& call, const uint16_t* from, const float* norm, int head_dim,
                                      int position, float* x) {
-  const int lane = static_cast<int>(threadIdx.x), half = head_dim / 2;
+  const int lane = static_cast<int>(threadIdx.x), half = call.rotated / 2;
   float squares = 0;
   for (int i = lane; i < head_dim; i += kWarp) {
     x[i] = f32_from_bf16(from[i]);
@@ -63,8 +63,8 @@ HALFTONE_DEVICE void store_head(const DeviceRope& call, const DeviceKv& kv, std:
 template <typename Pages>
 HALFTONE_KERNEL void HALFTONE_LAUNCH_BOUNDS(kWarp, 16)
     rope_store_kernel(DeviceRope call, DeviceKv kv, DeviceBatch batch) {
-  let_next_begin();
-  wait_for_earlier();
+  pdl_trigger();
+  pdl_wait();
   const int row = static_cast<int>(blockIdx.x), head = static_cast<int>(blockIdx.y);
   if (row >= *batch.tokens) return;
   float* x = dynamic_shared<float>();

@@ -31,7 +31,7 @@ class Staging {
     in_flight_ = false;
   }
 
-  // Room for so many. Returns whether the memory has moved (nothing is kept then).
+  // Makes room for `count`. Returns whether the memory has moved; its contents are lost then.
   bool reserve(size_t count) {
     if (count <= capacity_) return false;
     stream_.synchronize();

@@ -15,7 +15,7 @@ void sort_unique(std::vector<uintptr_t>& values) {
   values.erase(std::unique(values.begin(), values.end()), values.end());
 }
 
-// The numbers of all units of so many bytes that the rows touch, each once.
+// The numbers of all units (of `unit` bytes) that the rows touch, each once.
 std::vector<uintptr_t> units(std::span<const uintptr_t> rows, size_t bytes, uintptr_t unit) {
   std::vector<uintptr_t> touched;
   for (uintptr_t row : rows) {
@@ -33,12 +33,12 @@ int shared_passes(std::span<const uintptr_t> rows, size_t bytes) {
   return *std::max_element(words.begin(), words.end());
 }
 
-void Accesses::add(Memory memory, int lane, const void* address, size_t bytes, Place place, Counters& counters) {
+void Accesses::add(Memory memory, int lane, const void* address, size_t bytes, CallSite site, Counters& counters) {
   const uint32_t bit = 1u << lane;
   auto found = std::find_if(open_.begin(), open_.end(), [&](const Access& access) {
-    return access.memory == memory && access.place == place && access.bytes == bytes && (access.lanes & bit) == 0;
+    return access.memory == memory && access.site == site && access.bytes == bytes && (access.lanes & bit) == 0;
   });
-  if (found == open_.end()) found = open_.insert(open_.end(), Access{memory, place, bytes, 0, {}});
+  if (found == open_.end()) found = open_.insert(open_.end(), Access{memory, site, bytes, 0, {}});
   found->lanes |= bit;
   found->addresses[static_cast<size_t>(lane)] = reinterpret_cast<uintptr_t>(address);
   if (found->lanes != ~0u) return;

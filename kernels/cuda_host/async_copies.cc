@@ -29,9 +29,9 @@ void AsyncCopies::clear() {
   group_ends_.clear();
 }
 
-void copy_async(void* shared, const void* global, size_t bytes, bool valid, Place place) {
-  expect_shared(shared, bytes, place);
-  if (valid) expect_global(global, bytes, place);
+void copy_async(void* shared, const void* global, size_t bytes, bool valid, CallSite site) {
+  expect_shared(shared, bytes, site);
+  if (valid) expect_global(global, bytes, site);
   Machine& machine = Machine::instance();
   if (machine.settings.counters) machine.counters.async_copy_bytes += bytes;
   const AsyncCopy copy{shared, valid ? global : nullptr, bytes};

@@ -22,7 +22,7 @@ void open_if_full(Block& block, Barrier& barrier) {
 void arrive_warp(Block& block, Warp& warp) {
   Barrier& barrier = block.barriers[static_cast<size_t>(warp.barrier)];
   if (barrier.arrived != 0 && barrier.threads != warp.barrier_threads) {
-    fail(warp.barrier_place, "named barrier %d waits for %d threads, this warp says %d", warp.barrier, barrier.threads,
+    fail(warp.barrier_site, "named barrier %d waits for %d threads, this warp says %d", warp.barrier, barrier.threads,
          warp.barrier_threads);
   }
   warp.at_barrier = 0;
@@ -31,20 +31,20 @@ void arrive_warp(Block& block, Warp& warp) {
   open_if_full(block, barrier);
 }
 
-void arrive(int id, int threads, const char* waits_in, Place place) {
+void arrive(int id, int threads, const char* waits_in, CallSite site) {
   Machine& machine = Machine::instance();
   Thread& thread = *machine.running;
   Warp& warp = *thread.warp;
   if (warp.at_barrier == 0) {
     warp.barrier = id;
     warp.barrier_threads = threads;
-    warp.barrier_place = place;
-  } else if (warp.barrier != id || warp.barrier_threads != threads || warp.barrier_place != place) {
-    fail(place, "divergent barrier: other lanes of this warp are at %s:%d", warp.barrier_place.file,
-         warp.barrier_place.line);
+    warp.barrier_site = site;
+  } else if (warp.barrier != id || warp.barrier_threads != threads || warp.barrier_site != site) {
+    fail(site, "divergent barrier: other lanes of this warp are at %s:%d", warp.barrier_site.file,
+         warp.barrier_site.line);
   }
   warp.at_barrier |= 1u << thread.lane;
-  machine.begin_wait(waits_in, place);
+  machine.begin_wait(waits_in, site);
   thread.block->barriers[static_cast<size_t>(id)].waiting.push_back(&thread);
   if (warp.at_barrier == warp.live) arrive_warp(*thread.block, warp);
   machine.wait();
@@ -52,19 +52,19 @@ void arrive(int id, int threads, const char* waits_in, Place place) {
 
 }  // namespace
 
-void block_barrier(Place place) { arrive(0, 0, kBlockBarrier, place); }
+void block_barrier(CallSite site) { arrive(0, 0, kBlockBarrier, site); }
 
-void named_barrier(int id, int threads, Place place) {
-  if (id < 1 || id >= kBarriers) fail(place, "named barrier %d: there are 1 to %d", id, kBarriers - 1);
-  if (threads <= 0 || threads % kLanes != 0) fail(place, "a named barrier of %d threads: only whole warps", threads);
-  arrive(id, threads, kNamedBarrier, place);
+void named_barrier(int id, int threads, CallSite site) {
+  if (id < 1 || id >= kBarriers) fail(site, "named barrier %d: there are 1 to %d", id, kBarriers - 1);
+  if (threads <= 0 || threads % kLanes != 0) fail(site, "a named barrier of %d threads: only whole warps", threads);
+  arrive(id, threads, kNamedBarrier, site);
 }
 
 void leave_barriers(Thread& thread) {
   Block& block = *thread.block;
   Warp& warp = *thread.warp;
   warp.live &= ~(1u << thread.lane);
-  if (warp.met != 0) fail(warp.meeting_place, "lane %d exits and the others of its warp wait for it here", thread.lane);
+  if (warp.met != 0) fail(warp.meeting_site, "lane %d exits and the others of its warp wait for it here", thread.lane);
   if (warp.live == 0) {
     --block.live_warps;
     open_if_full(block, block.barriers[0]);

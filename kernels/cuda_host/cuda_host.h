@@ -31,7 +31,7 @@ struct Counters {
   uint64_t ldmatrix = 0, mma_bf16 = 0, mma_f16 = 0, mma_s8 = 0;
   uint64_t async_copy_bytes = 0;
   uint64_t global_load_bytes = 0, global_store_bytes = 0;
-  // 32-byte sectors that the loads of each warp touched, and the fewest that could hold so many bytes.
+  // 32-byte sectors that the loads of each warp touched, and the fewest that could hold the same bytes.
   uint64_t global_load_sectors = 0, global_load_sectors_least = 0;
   // Passes over shared memory beyond the fewest, because lanes wanted different rows of one bank.
   uint64_t ldmatrix_conflicts = 0, shared_conflicts = 0;

@@ -10,8 +10,7 @@ constexpr size_t kBlocksMost = 4;  // in one report
 
 std::string state(const Thread& thread) {
   if (thread.exited) return "have exited";
-  return std::string("wait in ") + thread.waits_in + " at " + thread.place.file + ":" +
-         std::to_string(thread.place.line);
+  return std::string("wait in ") + thread.waits_in + " at " + thread.site.file + ":" + std::to_string(thread.site.line);
 }
 
 // "\n  threads 0-30, 64: wait in a warp shuffle at kernel.cu:12" for each state that threads of the block are in.

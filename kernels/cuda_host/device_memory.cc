@@ -80,38 +80,38 @@ bool DeviceMemory::on_device(const void* address) const {
   return allocation != nullptr && allocation->second.where == Where::kDevice;
 }
 
-void expect_shared(const void* address, size_t bytes, Place place) {
+void expect_shared(const void* address, size_t bytes, CallSite site) {
   const Block& block = *Machine::instance().running->block;
-  if (!block.shared.contains(address, bytes)) fail(place, "%p is outside of the block's shared memory", address);
-  if (!aligned(address, bytes)) fail(place, "%p in shared memory is not aligned to %zu bytes", address, bytes);
+  if (!block.shared.contains(address, bytes)) fail(site, "%p is outside of the block's shared memory", address);
+  if (!aligned(address, bytes)) fail(site, "%p in shared memory is not aligned to %zu bytes", address, bytes);
 }
 
-void expect_global(const void* address, size_t bytes, Place place) {
-  if (!DeviceMemory::instance().contains(address, bytes)) fail(place, "%p is outside of device memory", address);
-  if (!aligned(address, bytes)) fail(place, "%p in device memory is not aligned to %zu bytes", address, bytes);
+void expect_global(const void* address, size_t bytes, CallSite site) {
+  if (!DeviceMemory::instance().contains(address, bytes)) fail(site, "%p is outside of device memory", address);
+  if (!aligned(address, bytes)) fail(site, "%p in device memory is not aligned to %zu bytes", address, bytes);
 }
 
-void read_global(const void* address, size_t bytes, Place place) {
-  expect_global(address, bytes, place);
+void read_global(const void* address, size_t bytes, CallSite site) {
+  expect_global(address, bytes, site);
   Machine& machine = Machine::instance();
   if (!machine.settings.counters) return;
   machine.counters.global_load_bytes += bytes;
   const Thread& thread = *machine.running;
-  thread.warp->accesses.add(Memory::kGlobal, thread.lane, address, bytes, place, machine.counters);
+  thread.warp->accesses.add(Memory::kGlobal, thread.lane, address, bytes, site, machine.counters);
 }
 
-void write_global(const void* address, size_t bytes, Place place) {
-  expect_global(address, bytes, place);
+void write_global(const void* address, size_t bytes, CallSite site) {
+  expect_global(address, bytes, site);
   Machine& machine = Machine::instance();
   if (machine.settings.counters) machine.counters.global_store_bytes += bytes;
 }
 
-void access_shared(const void* address, size_t bytes, Place place) {
-  expect_shared(address, bytes, place);
+void access_shared(const void* address, size_t bytes, CallSite site) {
+  expect_shared(address, bytes, site);
   Machine& machine = Machine::instance();
   if (!machine.settings.counters) return;
   const Thread& thread = *machine.running;
-  thread.warp->accesses.add(Memory::kShared, thread.lane, address, bytes, place, machine.counters);
+  thread.warp->accesses.add(Memory::kShared, thread.lane, address, bytes, site, machine.counters);
 }
 
 }  // namespace halftone::cuda_host::machine

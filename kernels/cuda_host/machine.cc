@@ -144,9 +144,9 @@ void Machine::leave() {
   }
 }
 
-void Machine::begin_wait(const char* waits_in, Place place) {
+void Machine::begin_wait(const char* waits_in, CallSite site) {
   running->waits_in = waits_in;
-  running->place = place;
+  running->site = site;
 }
 
 void Machine::wait() {
@@ -154,9 +154,9 @@ void Machine::wait() {
   leave();
 }
 
-void Machine::pause(Place place) {
+void Machine::pause(CallSite site) {
   if (++pauses_ > kPausesMost) {
-    fail(place, "every thread that can run waits in a loop for memory that nobody changes");
+    fail(site, "every thread that can run waits in a loop for memory that nobody changes");
   }
   make_ready(running);
   end_turn();
@@ -186,7 +186,7 @@ void Machine::abandon() {
   HALFTONE_CHECK(false);  // nobody enters a thread again
 }
 
-void fail(Place place, const char* format, ...) {
+void fail(CallSite site, const char* format, ...) {
   Machine& machine = Machine::instance();
   char what[400], text[800];
   va_list values;
@@ -194,13 +194,13 @@ void fail(Place place, const char* format, ...) {
   std::vsnprintf(what, sizeof what, format, values);
   va_end(values);
   const Coordinates& at = machine.running->coordinates;
-  std::snprintf(text, sizeof text, "%s:%d: %s; thread (%u, %u, %u) of block (%u, %u, %u)", place.file, place.line, what,
+  std::snprintf(text, sizeof text, "%s:%d: %s; thread (%u, %u, %u) of block (%u, %u, %u)", site.file, site.line, what,
                 at.thread.x, at.thread.y, at.thread.z, at.block.x, at.block.y, at.block.z);
   machine.fault = text;
   machine.abandon();
 }
 
-void pause(Place place) { Machine::instance().pause(place); }
+void pause(CallSite site) { Machine::instance().pause(site); }
 
 int lane() { return Machine::instance().running->lane; }
 

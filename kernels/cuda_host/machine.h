@@ -14,9 +14,9 @@
 
 #include "kernels/cuda_host/accesses.h"
 #include "kernels/cuda_host/async_copies.h"
+#include "kernels/cuda_host/call_site.h"
 #include "kernels/cuda_host/cuda_host.h"
 #include "kernels/cuda_host/fiber.h"
-#include "kernels/cuda_host/place.h"
 #include "kernels/cuda_host/run_queue.h"
 #include "kernels/cuda_host/shared_memory.h"
 #include "kernels/cuda_host/thread.h"
@@ -32,12 +32,12 @@ struct Warp {
   // The meeting under way: who came, with what, where from.
   uint32_t met = 0;
   Meeting meeting = {};
-  Place meeting_place;
+  CallSite meeting_site;
   std::array<void*, kLanes> operands{};
   // The barrier that it arrives at: all of its live lanes, then the warp.
   uint32_t at_barrier = 0;
   int barrier = 0, barrier_threads = 0;
-  Place barrier_place;
+  CallSite barrier_site;
   Accesses accesses;
 };
 
@@ -53,7 +53,7 @@ struct Thread {
   Warp* warp = nullptr;
   Block* block = nullptr;
   const char* waits_in = nullptr;  // "a block barrier"
-  Place place;                     // where it waits
+  CallSite site;                   // where it waits
   bool exited = false;
   bool parked = false;  // its fiber stands at the end of a kernel and goes on with the next
   AsyncCopies copies;
@@ -99,11 +99,11 @@ class Machine {
   // -- for running threads
 
   // begin_wait(), what makes the thread ready sooner or later, wait(): it goes on when it is ready and its turn comes.
-  void begin_wait(const char* waits_in, Place place);
+  void begin_wait(const char* waits_in, CallSite site);
   void make_ready(Thread* thread) { ready_.push(thread); }
   void wait();
   void end_turn() { ready_.interrupt(); }  // of the running warp
-  void pause(Place place);
+  void pause(CallSite site);
   [[noreturn]] void abandon();  // all threads
 
   Settings settings;

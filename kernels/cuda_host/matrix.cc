@@ -96,9 +96,9 @@ void gather(void* const* operands, Tiles<Number>& tiles) {
   constexpr int kInRegister = Number::kInRegister, kHalf = Tiles<Number>::kK / 2;
   for (int lane = 0; lane < kLanes; ++lane) {
     const auto& operand = of<MmaOperand<typename Number::Accumulator>>(operands, lane);
-    const int group = lane / 4, place = lane % 4;
+    const int group = lane / 4, in_group = lane % 4;
     for (int i = 0; i < kInRegister; ++i) {
-      const int k = kInRegister * place + i;
+      const int k = kInRegister * in_group + i;
       tiles.a[group][k] = Number::factor(operand.a[0], i);
       tiles.a[group + 8][k] = Number::factor(operand.a[1], i);
       tiles.a[group][kHalf + k] = Number::factor(operand.a[2], i);
@@ -107,7 +107,7 @@ void gather(void* const* operands, Tiles<Number>& tiles) {
       tiles.b[kHalf + k][group / 4][group % 4] = Number::factor(operand.b[1], i);
     }
     for (int i = 0; i < 4; ++i) {
-      const int n = 2 * place + i % 2;
+      const int n = 2 * in_group + i % 2;
       tiles.c[group + i / 2 * 8][n / 4][n % 4] = static_cast<typename Number::Factor>(operand.c[i]);
     }
   }
@@ -137,15 +137,15 @@ void mma_of_warp(void* const* operands) {
 
 }  // namespace
 
-void ldmatrix(LdmatrixOperand operand, int matrices, bool transposed, Place place) {
-  if (lane() < matrices * kRows) expect_shared(operand.row, kRowBytes, place);
-  meet(Meeting::kLdmatrix, &operand, ldmatrix_work(matrices, transposed), place);
+void ldmatrix(LdmatrixOperand operand, int matrices, bool transposed, CallSite site) {
+  if (lane() < matrices * kRows) expect_shared(operand.row, kRowBytes, site);
+  meet(Meeting::kLdmatrix, &operand, ldmatrix_work(matrices, transposed), site);
 }
 
-void mma_bf16(MmaOperand<float> operand, Place place) { meet(Meeting::kMmaBf16, &operand, mma_of_warp<Bf16>, place); }
+void mma_bf16(MmaOperand<float> operand, CallSite site) { meet(Meeting::kMmaBf16, &operand, mma_of_warp<Bf16>, site); }
 
-void mma_f16(MmaOperand<float> operand, Place place) { meet(Meeting::kMmaF16, &operand, mma_of_warp<F16>, place); }
+void mma_f16(MmaOperand<float> operand, CallSite site) { meet(Meeting::kMmaF16, &operand, mma_of_warp<F16>, site); }
 
-void mma_s8(MmaOperand<int32_t> operand, Place place) { meet(Meeting::kMmaS8, &operand, mma_of_warp<S8>, place); }
+void mma_s8(MmaOperand<int32_t> operand, CallSite site) { meet(Meeting::kMmaS8, &operand, mma_of_warp<S8>, site); }
 
 }  // namespace halftone::cuda_host::machine

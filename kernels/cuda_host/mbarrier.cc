@@ -21,10 +21,10 @@ struct State {  // the word in shared memory, the lowest bit first
   uint64_t mark : 2;
 };
 
-State load(const uint64_t* mbarrier, Place place) {
-  expect_shared(mbarrier, sizeof *mbarrier, place);
+State load(const uint64_t* mbarrier, CallSite site) {
+  expect_shared(mbarrier, sizeof *mbarrier, site);
   const auto state = std::bit_cast<State>(*mbarrier);
-  if (state.mark != kMark) fail(place, "the mbarrier was never initialized, or overwritten");
+  if (state.mark != kMark) fail(site, "the mbarrier was never initialized, or overwritten");
   return state;
 }
 
@@ -52,38 +52,38 @@ void take_bytes(Block& block, uint64_t* mbarrier, int64_t bytes) {
 
 }  // namespace
 
-void mbarrier_init(uint64_t* mbarrier, uint32_t arrivals, Place place) {
-  expect_shared(mbarrier, sizeof *mbarrier, place);
-  if (arrivals == 0 || arrivals > kArrivalsMost) fail(place, "an mbarrier of %u arrivals", arrivals);
+void mbarrier_init(uint64_t* mbarrier, uint32_t arrivals, CallSite site) {
+  expect_shared(mbarrier, sizeof *mbarrier, site);
+  if (arrivals == 0 || arrivals > kArrivalsMost) fail(site, "an mbarrier of %u arrivals", arrivals);
   *mbarrier = std::bit_cast<uint64_t>(State{0, arrivals, arrivals, 0, kMark});
 }
 
-void mbarrier_arrive(uint64_t* mbarrier, uint32_t more_bytes, Place place) {
-  State state = load(mbarrier, place);
-  if (state.pending == 0) fail(place, "more than %u arrivals in one phase", static_cast<unsigned>(state.arrivals));
+void mbarrier_arrive(uint64_t* mbarrier, uint32_t more_bytes, CallSite site) {
+  State state = load(mbarrier, site);
+  if (state.pending == 0) fail(site, "more than %u arrivals in one phase", static_cast<unsigned>(state.arrivals));
   if (state.bytes + more_bytes > kBytesMost)
-    fail(place, "an mbarrier waits for at most %d bytes", static_cast<int>(kBytesMost));
+    fail(site, "an mbarrier waits for at most %d bytes", static_cast<int>(kBytesMost));
   state.bytes += more_bytes;
   --state.pending;
   store(*Machine::instance().running->block, mbarrier, state);
 }
 
-bool mbarrier_try_wait(uint64_t* mbarrier, uint32_t parity, Place place) {
-  if (load(mbarrier, place).phase != parity) return true;
+bool mbarrier_try_wait(uint64_t* mbarrier, uint32_t parity, CallSite site) {
+  if (load(mbarrier, site).phase != parity) return true;
   Machine& machine = Machine::instance();
-  machine.begin_wait("mbarrier_try_wait", place);
+  machine.begin_wait("mbarrier_try_wait", site);
   machine.running->block->phase_waits.push_back({mbarrier, machine.running});
   machine.wait();
-  return load(mbarrier, place).phase != parity;
+  return load(mbarrier, site).phase != parity;
 }
 
-void copy_bulk(void* shared, const void* global, uint32_t bytes, uint64_t* mbarrier, Place place) {
-  load(mbarrier, place);
-  if (bytes == 0 || bytes % 16 != 0) fail(place, "a bulk copy of %u bytes: only multiples of 16", bytes);
-  expect_shared(shared, 16, place);
-  expect_shared(static_cast<std::byte*>(shared) + bytes - 16, 16, place);
-  expect_global(global, 16, place);
-  expect_global(static_cast<const std::byte*>(global) + bytes - 16, 16, place);
+void copy_bulk(void* shared, const void* global, uint32_t bytes, uint64_t* mbarrier, CallSite site) {
+  load(mbarrier, site);
+  if (bytes == 0 || bytes % 16 != 0) fail(site, "a bulk copy of %u bytes: only multiples of 16", bytes);
+  expect_shared(shared, 16, site);
+  expect_shared(static_cast<std::byte*>(shared) + bytes - 16, 16, site);
+  expect_global(global, 16, site);
+  expect_global(static_cast<const std::byte*>(global) + bytes - 16, 16, site);
   Machine& machine = Machine::instance();
   if (machine.settings.counters) machine.counters.async_copy_bytes += bytes;
   const AsyncCopy copy{shared, global, bytes};

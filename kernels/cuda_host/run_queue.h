@@ -49,7 +49,7 @@ class RunQueue {
   Thread* pop();
 
  private:
-  size_t choose(size_t count);  // one of so many
+  size_t choose(size_t count);  // an index below count
 
   Ring<Warp*> warps_{1};  // that have threads which can run, but for the one at work
   Warp* at_work_ = nullptr;

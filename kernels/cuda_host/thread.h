@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "kernels/cuda_host/place.h"
+#include "kernels/cuda_host/call_site.h"
 
 namespace halftone::cuda_host::machine {
 
@@ -29,18 +29,18 @@ struct Coordinates {
 inline const Coordinates* here = nullptr;  // of the thread that runs
 
 // A fault of the kernel, in printf's format: the launch ends with it.
-[[noreturn]] __attribute__((format(printf, 2, 3))) void fail(Place place, const char* format, ...);
+[[noreturn]] __attribute__((format(printf, 2, 3))) void fail(CallSite site, const char* format, ...);
 
 // -- barriers -------------------------------------------------------------------------------------------------------
 
 // As on the hardware, a warp arrives when all of its threads that have not exited are there. Barrier 0 is the block's
-// and waits for every warp that is left; 1 to 15 wait for so many threads.
+// and waits for every warp that is left; 1 to 15 wait for `threads` threads.
 constexpr int kBarriers = 16;
-void block_barrier(Place place);
-void named_barrier(int id, int threads, Place place);
+void block_barrier(CallSite site);
+void named_barrier(int id, int threads, CallSite site);
 
 // Lets others run: for loops that wait for memory to change.
-void pause(Place place);
+void pause(CallSite site);
 
 // -- meetings of a warp ---------------------------------------------------------------------------------------------
 
@@ -49,23 +49,23 @@ constexpr int kLanes = 32;
 
 // Every lane brings an operand; the last one to come computes for all, from operands[kLanes]. All of them must come.
 using MeetingWork = void (*)(void* const* operands);
-void meet(Meeting meeting, void* operand, MeetingWork work, Place place);
+void meet(Meeting meeting, void* operand, MeetingWork work, CallSite site);
 
 int lane();
 
 // -- memory ---------------------------------------------------------------------------------------------------------
 
-void copy_async(void* shared, const void* global, size_t bytes, bool valid, Place place);
+void copy_async(void* shared, const void* global, size_t bytes, bool valid, CallSite site);
 void copy_async_commit();
 void copy_async_wait(int groups_left);
 
 // Faults, unless these bytes, aligned to their own size, are of this block's shared memory or of device memory.
-void expect_shared(const void* address, size_t bytes, Place place);
-void expect_global(const void* address, size_t bytes, Place place);
+void expect_shared(const void* address, size_t bytes, CallSite site);
+void expect_global(const void* address, size_t bytes, CallSite site);
 
 // Expects, and counts where that is asked for.
-void read_global(const void* address, size_t bytes, Place place);
-void write_global(const void* address, size_t bytes, Place place);
-void access_shared(const void* address, size_t bytes, Place place);
+void read_global(const void* address, size_t bytes, CallSite site);
+void write_global(const void* address, size_t bytes, CallSite site);
+void access_shared(const void* address, size_t bytes, CallSite site);
 
 }  // namespace halftone::cuda_host::machine

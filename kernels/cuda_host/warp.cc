@@ -49,30 +49,30 @@ void count(Meeting meeting, Counters& counters) {
   }
 }
 
-void begin_meeting(Warp& warp, Meeting meeting, Place place) {
+void begin_meeting(Warp& warp, Meeting meeting, CallSite site) {
   if (warp.live != ~0u) {
-    fail(place, "%s of a warp with %d of its 32 lanes left", name(meeting), std::popcount(warp.live));
+    fail(site, "%s of a warp with %d of its 32 lanes left", name(meeting), std::popcount(warp.live));
   }
   warp.meeting = meeting;
-  warp.meeting_place = place;
+  warp.meeting_site = site;
 }
 
 }  // namespace
 
-void meet(Meeting meeting, void* operand, MeetingWork work, Place place) {
+void meet(Meeting meeting, void* operand, MeetingWork work, CallSite site) {
   Machine& machine = Machine::instance();
   Thread& thread = *machine.running;
   Warp& warp = *thread.warp;
   if (warp.met == 0) {
-    begin_meeting(warp, meeting, place);
-  } else if (warp.meeting != meeting || warp.meeting_place != place) {
-    fail(place, "divergent warp: this lane is in %s, others are in %s at %s:%d", name(meeting), name(warp.meeting),
-         warp.meeting_place.file, warp.meeting_place.line);
+    begin_meeting(warp, meeting, site);
+  } else if (warp.meeting != meeting || warp.meeting_site != site) {
+    fail(site, "divergent warp: this lane is in %s, others are in %s at %s:%d", name(meeting), name(warp.meeting),
+         warp.meeting_site.file, warp.meeting_site.line);
   }
   warp.operands[static_cast<size_t>(thread.lane)] = operand;
   warp.met |= 1u << thread.lane;
   if (warp.met != ~0u) {
-    machine.begin_wait(name(meeting), place);
+    machine.begin_wait(name(meeting), site);
     machine.wait();
     return;
   }

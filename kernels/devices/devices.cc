@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include "kernels/cuda/cuda_device.h"
-#include "kernels/devices/host_card.h"
+#include "kernels/devices/cuda_on_host.h"
 
 namespace halftone {
 namespace {
@@ -29,7 +29,7 @@ MadeDevice make_device(const std::string& name, const DeviceOptions& options, Le
     made.device = make_cpu_device(options.cpu, ledger);
     made.why = "instruction set " + options.cpu.isa + " does not run on this machine";
   } else if (name == "cuda:host") {
-    made.device = make_host_card(ledger);
+    made.device = make_cuda_on_host(ledger);
     made.why = "only halftone-server-host, of a build with tests, has it";
   } else if (const std::optional<int> index = cuda_index(name)) {
     made.device = make_cuda_device(*index, ledger, &made.why);

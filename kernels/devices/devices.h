@@ -18,7 +18,7 @@ struct MadeDevice {
   std::string why;                 // one line says what is missing
 };
 
-// name: "cpu" or "cuda:N"; in some binaries "cuda:host" (host_card.h).
+// name: "cpu" or "cuda:N"; in some binaries "cuda:host" (cuda_on_host.h).
 MadeDevice make_device(const std::string& name, const DeviceOptions& options, Ledger& ledger);
 
 }  // namespace halftone

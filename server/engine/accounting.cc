@@ -187,7 +187,7 @@ EngineLoad Accounting::publish(const Scheduler& scheduler) {
   }
   // What stands in the queue must be computed, and leaves it no faster than others did of late.
   load.estimated_queue_seconds = std::max(load.estimated_queue_seconds, load.waiting * start_interval_seconds_);
-  executor_.hold_pages(mode_pages_);
+  executor_.report_page_use(mode_pages_);
   const PageCounts pages = scheduler.page_counts();
   metrics_.set_pages(pages.free, pages.used, pages.cached);
   metrics_.set_estimated_queue_seconds(load.estimated_queue_seconds);

@@ -207,21 +207,18 @@ bool Engine::Loop::advance() {
 }
 
 int64_t Engine::Loop::token_budget(ModeIndex mode, Nanoseconds budget, int64_t* min_prompt) const {
-  int64_t decodes = 0, context_tokens = 0;
+  int64_t decodes = 0;
   bool reads_prompt = false;
   for (const auto& [id, life] : lives_) {
     if (life->request.mode != mode) continue;
-    if (life->account.decodes()) {
-      ++decodes;
-      context_tokens += life->account.stored;
-    }
+    decodes += life->account.decodes();
     reads_prompt |= life->generation.reads_prompt() && life->generation.generated() == 0;
   }
   // A prompt that is read wants a row for each of its tokens.
   const int64_t most =
       reads_prompt ? std::min(executor_.max_step_tokens(), executor_.max_step_rows()) : executor_.max_step_tokens();
   *min_prompt = std::clamp<int64_t>(most - decodes, 1, std::max<int64_t>(1, config_.min_prompt_tokens));
-  return std::min(most, executor_.tokens_for(mode, budget, decodes, context_tokens));
+  return std::min(most, executor_.tokens_for(mode, budget));
 }
 
 StepPlan Engine::Loop::plan(ModeIndex mode, Nanoseconds budget, Nanoseconds now) {

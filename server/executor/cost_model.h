@@ -1,5 +1,5 @@
-// Guesses how long a step will take, from the steps that there were: seconds = base + tokens * per_token + context *
-// per_context. One for each mode. Engine thread only.
+// Guesses how long a step will take, from the steps that there were: time = (base + tokens * per_token) * correction.
+// The lengths of contexts do not enter. One for each mode. Engine thread only.
 #pragma once
 
 #include <cstdint>

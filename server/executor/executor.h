@@ -1,7 +1,7 @@
-// The seam between engine and hardware: one model on one or more devices. Engine thread only; load() before the loop
-// starts.
+// The seam between engine and hardware: one model, loaded by whoever made the executor, on one or more devices. Engine
+// thread only.
 //
-//   load* (submit wait)*
+//   (submit wait)*
 //
 // Any number of new tokens and of wanted logit rows per sequence, weights and KV pages chosen apart: generation,
 // scores, prompt log-probabilities and (later) speculative verification are all the same call.
@@ -24,7 +24,7 @@ struct LogitRow {
   int64_t token = 0;
   const SamplingParams* sampling = nullptr;  // null: nothing is drawn, `target` is only scored
   int32_t target = -1;                       // the id to score when nothing is drawn
-  uint32_t top = 0;                          // so many best candidates are reported
+  uint32_t top = 0;                          // the number of best candidates to report
   std::span<const TokenCount> counts;  // for penalties, each id once; best ascending by id; empty where there are none
   std::span<const int32_t> banned;     // ids that may not be drawn (end tokens before min_new_tokens)
 };
@@ -50,7 +50,7 @@ struct StepOutput {
   double floor_seconds = 0;     // the least that this could take on the device; 0: its floor was not measured
 };
 
-// How a mode lies in memory and what it is made of. Fixed after load().
+// What a mode is made of and what it takes of memory. Fixed when the executor is made.
 struct ModeFacts {
   std::string id;           // "w4a16+kv8"
   std::string weights;      // of the body: "w4"
@@ -80,16 +80,18 @@ class Executor {
   virtual uint64_t page_bytes() const = 0;
   virtual std::span<const ModeFacts> modes() const = 0;
 
-  // Tokens that a step of `mode` may hold to last about `budget`, with so many decodes at so many tokens of context in
-  // all.
-  virtual int64_t tokens_for(ModeIndex mode, Nanoseconds budget, int64_t decodes, int64_t context_tokens) const = 0;
-  // Estimated device time of computing so many prompt tokens.
+  // The tokens that a step of `mode` may hold to last about `budget`: at least 1, at most max_step_tokens(). Judged by
+  // the number of tokens alone, however long their contexts are.
+  virtual int64_t tokens_for(ModeIndex mode, Nanoseconds budget) const = 0;
+  // Estimated device time of computing `tokens` prompt tokens.
   virtual Nanoseconds prefill_time(ModeIndex mode, int64_t tokens) const = 0;
 
-  // So many pages are in use by each mode now (the rest are free or cached): for the account of memory.
-  virtual void hold_pages(std::span<const int64_t> by_mode) = 0;
+  // The number of pages that each mode uses now (the rest are free or cached), for the account of memory. Moves no
+  // page.
+  virtual void report_page_use(std::span<const int64_t> by_mode) = 0;
 
-  // Everything that the input points to stays alive and unchanged until wait() returns. One step at a time.
+  // Takes the step; whether it is computed here or in wait() is the executor's choice. Everything that the input points
+  // to stays alive and unchanged until wait() returns. One step at a time.
   virtual absl::Status submit(const StepInput& input) = 0;
   // An error is fatal for the executor: INTERNAL with what happened.
   virtual absl::StatusOr<StepOutput> wait() = 0;

@@ -21,7 +21,7 @@ Nanoseconds now() {
 
 }  // namespace
 
-int64_t LocalExecutor::tokens_for(ModeIndex mode, Nanoseconds budget, int64_t, int64_t) const {
+int64_t LocalExecutor::tokens_for(ModeIndex mode, Nanoseconds budget) const {
   return std::min(costs_[static_cast<size_t>(mode)].tokens_for(budget), max_step_tokens());
 }
 
@@ -33,16 +33,17 @@ Nanoseconds LocalExecutor::prefill_time(ModeIndex mode, int64_t tokens) const {
 
 LocalExecutor::~LocalExecutor() {
   if (arena_)
-    hold_pages(std::vector<int64_t>(layouts_.size(), 0));  // the arena leaves the ledger under the name it came with
+    report_page_use(
+        std::vector<int64_t>(layouts_.size(), 0));  // the arena leaves the ledger under the name it came with
 }
 
-void LocalExecutor::hold_pages(std::span<const int64_t> by_mode) {
+void LocalExecutor::report_page_use(std::span<const int64_t> by_mode) {
   Ledger& ledger = device_.ledger();
   uint64_t used = 0;
   for (size_t mode = 0; mode < facts_.size(); ++mode) {
     const KvLayout& layout = layouts_[mode];
     uint64_t pages = static_cast<uint64_t>(by_mode[mode]);
-    uint64_t codes = pages * static_cast<uint64_t>(layout.layers) * layout.scales_offset;
+    uint64_t codes = pages * layout.code_bytes();
     uint64_t padding = pages * facts_[mode].page_padding_bytes;
     ledger.set({facts_[mode].id, MemoryCategory::kKvCache}, codes);
     ledger.set({facts_[mode].id, MemoryCategory::kKvScales}, pages * page_bytes_ - codes - padding);
@@ -230,10 +231,10 @@ void LocalExecutor::count_work(const StepInput& input, size_t rows, StepOutput* 
       2 * static_cast<double>(rows) * static_cast<double>(weights.head_values);
   work.bytes = static_cast<double>(weights.body_bytes) + (rows > 0 ? static_cast<double>(weights.head_bytes) : 0);
   const KvLayout& layout = layouts_[static_cast<size_t>(input.kv)];
-  const double kv = static_cast<double>(layout.layer_bytes) / static_cast<double>(layout.page_tokens);
   std::map<int64_t, Seen> by_window;
-  for (const LayerWeights& of_layer : weights.layers) {
-    const LayerSpec& layer = spec_.layers[static_cast<size_t>(of_layer.layer)];
+  for (size_t i = 0; i < weights.layers.size(); ++i) {
+    const LayerSpec& layer = spec_.layers[static_cast<size_t>(weights.layers[i].layer)];
+    const double kv = static_cast<double>(layout.layers[i].bytes) / static_cast<double>(layout.page_tokens);
     auto [place, is_new] = by_window.try_emplace(layer.window);
     if (is_new) place->second = seen_through(layer.window, input);
     const Seen& seen = place->second;
@@ -242,7 +243,7 @@ void LocalExecutor::count_work(const StepInput& input, size_t rows, StepOutput* 
   }
   output->flops = work.all_operations();
   output->bytes_moved = work.bytes;
-  output->floor_seconds = floor_.seconds(work);
+  output->floor_seconds = roofline_.seconds(work);
 }
 
 }  // namespace halftone

@@ -21,9 +21,9 @@ struct LocalExecutorOptions {
   uint64_t default_kv_bytes = 0;
   uint64_t free_bytes = 0;  // what all of it may take; 0: not known, nothing is refused beforehand
   int64_t max_step_tokens = 512;
-  int64_t logit_rows = 16;  // reduced at once; at most kGatherRows
-  int threads = 1;          // that pack weights
-  DeviceFloor floor = {};   // measured before; zeros: floor_seconds are 0
+  int64_t logit_rows = 16;       // reduced at once; at most kGatherRows
+  int threads = 1;               // that pack weights
+  DeviceRoofline roofline = {};  // measured before; zeros: floor_seconds are 0
   std::function<void(double)> progress = {};
   std::string pack_cache = {};                        // a directory that keeps packed weights; empty: none
   std::function<void(const std::string&)> warn = {};  // hears what is wrong with it
@@ -44,10 +44,10 @@ class LocalExecutor final : public Executor {
   uint64_t page_bytes() const override { return page_bytes_; }
   std::span<const ModeFacts> modes() const override { return facts_; }
 
-  int64_t tokens_for(ModeIndex mode, Nanoseconds budget, int64_t decodes, int64_t context_tokens) const override;
+  int64_t tokens_for(ModeIndex mode, Nanoseconds budget) const override;
   Nanoseconds prefill_time(ModeIndex mode, int64_t tokens) const override;
 
-  void hold_pages(std::span<const int64_t> by_mode) override;
+  void report_page_use(std::span<const int64_t> by_mode) override;
   absl::Status submit(const StepInput& input) override;
   absl::StatusOr<StepOutput> wait() override;
 
@@ -65,7 +65,7 @@ class LocalExecutor final : public Executor {
   absl::Status make_arena();
   void describe(const ModelSource& source, const LocalExecutorOptions& options);
   absl::Status warm_up();
-  // What there is of the output when the device fails is void.
+  // Fills *output; where the device fails meanwhile, the caller discards it.
   void run_rows(const StepInput& input, const std::vector<AttentionSequence>& sequences, StepOutput* output);
   void reduce_rows(std::span<const LogitRow* const> rows, std::span<const int64_t> positions, Tensor logits,
                    StepOutput* output);
@@ -92,7 +92,7 @@ class LocalExecutor final : public Executor {
   uint64_t page_bytes_ = 0;
   std::vector<ModeFacts> facts_;
   std::vector<CostModel> costs_;
-  DeviceFloor floor_;
+  DeviceRoofline roofline_;
   int64_t clamped_values_ = 0;
   std::vector<float> host_row_;  // a row of logits fetched from a device with memory of its own
   const StepInput* submitted_ = nullptr;

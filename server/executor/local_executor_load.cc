@@ -19,7 +19,7 @@ absl::StatusOr<std::unique_ptr<LocalExecutor>> LocalExecutor::create(const Model
 }
 
 absl::Status LocalExecutor::load(const ModelSource& source, const LocalExecutorOptions& options) {
-  floor_ = options.floor;
+  roofline_ = options.roofline;
   auto weights = Weights::load(source, options.modes, device_,
                                {.threads = options.threads,
                                 .progress = options.progress,

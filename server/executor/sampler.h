@@ -16,7 +16,7 @@
 
 namespace halftone {
 
-// So many best candidates come back with a row; the whole row is looked at only when a draw needs more.
+// The number of best candidates that come back with a row; the whole row is looked at only when a draw needs more.
 constexpr int64_t kSampleCandidates = 256;
 
 // How the row's logits are changed, ascending by id.

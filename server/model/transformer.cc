@@ -180,14 +180,14 @@ void Transformer::feed_forward(const Pass& pass, size_t index) {
   const LayerWeights& weights = pass.weights.layers[index];
   const LayerSpec& layer = spec_.layers[static_cast<size_t>(weights.layer)];
   Tensor x = view(hidden_, pass.rows, spec_.dim), gated = view(gated_, pass.rows, layer.ffn);
-  const LinearCall gate_up[] = {{.weights = weights.matrix(TensorPart::kGate),
-                                 .activations = pass.weights.activations,
-                                 .x = x,
-                                 .rms_weight = weights.vector(TensorPart::kMlpNorm),
-                                 .rms_epsilon = spec_.rms_epsilon,
-                                 .epilogue = {.swiglu_up = weights.matrix(TensorPart::kUp)},
-                                 .y = gated}};
-  device_.linear(gate_up);
+  const LinearCall gated_up[] = {{.weights = weights.matrix(TensorPart::kUp),
+                                  .activations = pass.weights.activations,
+                                  .x = x,
+                                  .rms_weight = weights.vector(TensorPart::kMlpNorm),
+                                  .rms_epsilon = spec_.rms_epsilon,
+                                  .epilogue = {.gate = {.matrix = weights.matrix(TensorPart::kGate)}},
+                                  .y = gated}};
+  device_.linear(gated_up);
   const LinearCall down[] = {{.weights = weights.matrix(TensorPart::kDown),
                               .activations = pass.weights.activations,
                               .x = gated,

@@ -30,7 +30,7 @@ void Scheduler::State::check_invariants() const {
   queue_.check_invariants();
   HALFTONE_CHECK(static_cast<int64_t>(running_.size()) <= config_.max_running);
   HALFTONE_CHECK(std::is_sorted(running_.begin(), running_.end(),
-                                [](const Sequence* a, const Sequence* b) { return sooner(*a, *b); }));
+                                [](const Sequence* a, const Sequence* b) { return runs_before(*a, *b); }));
 
   std::vector<const Sequence*> holders(running_.begin(), running_.end());
   for (const Chunk& chunk : chunks_) {

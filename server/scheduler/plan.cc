@@ -2,7 +2,7 @@
 //   - pages are taken only from sequences that stand behind the asker, and only when that will be enough for it;
 //   - one starts only when pages for all of it are there, beyond those promised to prompts already running;
 //   - while the first waiting one of a mode finds no room, no later one of any mode starts.
-// So the soonest of all that run always goes on, and when none runs the soonest that waits starts.
+// So the first in line of all that run always goes on, and when none runs the first that waits starts.
 #include <algorithm>
 
 #include "kernels/contract/check.h"
@@ -54,7 +54,7 @@ void Scheduler::State::admit(ModeIndex mode, int64_t budget, Nanoseconds now, St
   while (budget > 0) {
     Sequence* candidate = queue_.first(mode);
     if (candidate == nullptr) return;
-    // Where somebody was put back there is no room, even if the same one would now find more in the cache.
+    // Where a sequence was preempted there is no room, even if the same one would now find more in the cache.
     if (!plan->preempted.empty() || !may_start(*candidate)) {
       modes_[mode].head_is_blocked = true;
       return;
@@ -73,7 +73,8 @@ bool Scheduler::State::may_start(Sequence& candidate) {
   pages_.find_prefix(candidate, &prefix_);
   const int64_t needed =
       pages_.pages_for(candidate.mode, candidate.size()) - static_cast<int64_t>(prefix_.pages.size());
-  // One that was put back comes again only when a page for each that runs would be left: else it soon had to go again.
+  // Re-admit a preempted sequence only if one spare page per running sequence remains; otherwise the next tokens of
+  // those would soon preempt it again.
   const int64_t spare = candidate.preemptions > 0 ? static_cast<int64_t>(running_.size()) : 0;
   return needed + promised_pages() + spare <= pages_.available() - prefix_.idle;
 }
@@ -82,7 +83,7 @@ bool Scheduler::State::stands_behind_another_mode(const Sequence& candidate) con
   for (size_t mode = 0; mode < modes_.size(); ++mode) {
     if (!modes_[mode].head_is_blocked) continue;
     const Sequence* first = queue_.first(static_cast<ModeIndex>(mode));
-    if (first != nullptr && sooner(*first, candidate)) return true;
+    if (first != nullptr && runs_before(*first, candidate)) return true;
   }
   return false;
 }
@@ -96,7 +97,7 @@ int64_t Scheduler::State::promised_pages() const {
 void Scheduler::State::start(Sequence& sequence, Nanoseconds now) {
   queue_.remove(sequence);
   running_.insert(std::upper_bound(running_.begin(), running_.end(), &sequence,
-                                   [](const Sequence* a, const Sequence* b) { return sooner(*a, *b); }),
+                                   [](const Sequence* a, const Sequence* b) { return runs_before(*a, *b); }),
                   &sequence);
   ++modes_[sequence.mode].running;
   sequence.running = true;
@@ -114,18 +115,18 @@ bool Scheduler::State::make_room(Sequence& asker, int64_t tokens, StepPlan* plan
   const int64_t lacking = pages_.missing(asker, tokens);
   if (lacking == 0) return true;
   // After one that found too little, all behind it would look in vain.
-  if (short_of_pages_ != nullptr && sooner(*short_of_pages_, asker)) return false;
+  if (short_of_pages_ != nullptr && runs_before(*short_of_pages_, asker)) return false;
   if (lacking > pages_.available()) {
     if (!could_have(asker, lacking)) {
       short_of_pages_ = &asker;
       return false;
     }
-    while (lacking > pages_.available()) put_back(*running_.back(), plan);
+    while (lacking > pages_.available()) preempt(*running_.back(), plan);
   }
   return pages_.extend(asker, tokens);
 }
 
-// Whether putting back all that stand behind the asker would be enough; exact although pages are shared.
+// Whether preempting all that stand behind the asker would be enough; exact although pages are shared.
 bool Scheduler::State::could_have(const Sequence& asker, int64_t lacking) {
   int64_t kept = 0;
   pages_.begin_count();
@@ -136,7 +137,7 @@ bool Scheduler::State::could_have(const Sequence& asker, int64_t lacking) {
   return kept + lacking <= pages_.total();
 }
 
-void Scheduler::State::put_back(Sequence& victim, StepPlan* plan) {
+void Scheduler::State::preempt(Sequence& victim, StepPlan* plan) {
   const auto chunk =
       std::find_if(chunks_.begin(), chunks_.end(), [&](const Chunk& c) { return c.sequence == &victim; });
   if (chunk != chunks_.end()) {
@@ -156,7 +157,7 @@ void Scheduler::State::add_chunk(Sequence& sequence, int64_t count, StepPlan* pl
   plan->tokens += count;
 }
 
-// Last, as a sequence may be put back after its chunk was planned.
+// Comes last: a sequence may be preempted after its chunk was planned.
 void Scheduler::State::describe_chunks(StepPlan* plan) {
   plan->sequences.reserve(chunks_.size());
   for (const Chunk& chunk : chunks_) {

@@ -5,8 +5,8 @@
 //
 // A sequence waits, runs (has pages) and ends (pages freed, full ones stay in the prefix cache). The queue is in order
 // of arrival, where a point of priority counts as kPriorityPoint of arriving earlier: so no priority starves another.
-// When pages run out, the last in that order of all that run, of any mode, is put back to its place in the queue and
-// recomputed later: its generated tokens become part of what has to be computed again.
+// When pages run out, the last in that order of all that run, of any mode, is preempted: it goes back to its place in
+// the queue and is recomputed later: its generated tokens become part of what has to be computed again.
 #pragma once
 
 #include <cstdint>
@@ -33,7 +33,7 @@ struct SequenceSpec {
   ModeIndex mode = 0;
   std::vector<int32_t> prompt;
   int64_t max_tokens = 0;        // prompt and generated together; the context or what the request allows
-  int32_t priority = 0;          // higher is sooner, by kPriorityPoint each
+  int32_t priority = 0;          // higher runs earlier, by kPriorityPoint each
   std::string cache_salt;        // prefixes are shared only between equal salts
   bool use_prefix_cache = true;  // false where every prompt row is wanted (scores, prompt log-probabilities)
 };
@@ -55,7 +55,7 @@ struct StepPlan {
   std::vector<PlannedSequence> sequences;  // decodes first, then prompt chunks
   int64_t tokens = 0;                      // sum of counts
   int64_t decode_sequences = 0;            // count == 1 and samples, after the first token
-  std::vector<SequenceId> preempted;       // put back while this plan was made
+  std::vector<SequenceId> preempted;       // while this plan was made
   bool empty() const { return sequences.empty(); }
 };
 
@@ -78,7 +78,7 @@ struct SequenceState {
   int64_t preemptions = 0;
   int64_t pages = 0;
   int64_t peak_pages = 0;
-  bool waiting = true;         // in the queue (never run yet, or put back)
+  bool waiting = true;         // in the queue (never run yet, or preempted)
   bool was_scheduled = false;  // at least once
   Nanoseconds added_at = 0;
   Nanoseconds first_scheduled_at = 0;  // where was_scheduled
@@ -106,7 +106,7 @@ class Scheduler {
 
   // At most `token_budget` tokens, but always one for each running sequence of the mode and at least
   // `min_prompt_tokens` of prompt where there is some. The time of the first scheduling of a sequence is `now`.
-  // A sequence that finds no page and has nobody behind it to take one from waits; one that was put back starts at
+  // A sequence that finds no page and has nobody behind it to take one from waits; one that was preempted starts at
   // position 0 again, or after what the prefix cache still has. An empty plan has no preempted ones and no accept().
   StepPlan plan(ModeIndex mode, int64_t token_budget, int64_t min_prompt_tokens, Nanoseconds now);
   // A sequence that samples must have got a token or ended; another may end, but gets no token.
@@ -118,7 +118,7 @@ class Scheduler {
   bool has_work(ModeIndex mode) const;
   int64_t running(ModeIndex mode) const;
   int64_t waiting(ModeIndex mode) const;
-  int64_t waiting_tokens(ModeIndex mode) const;  // to be computed: of those put back the generated ones too
+  int64_t waiting_tokens(ModeIndex mode) const;  // to be computed: of preempted ones the generated tokens too
   SequenceState state(SequenceId id) const;      // of a living sequence
   bool alive(SequenceId id) const;
   PageCounts page_counts() const;

@@ -56,7 +56,7 @@ class Scheduler::State {
   void start(Sequence& sequence, Nanoseconds now);
   bool make_room(Sequence& asker, int64_t tokens, StepPlan* plan);
   bool could_have(const Sequence& asker, int64_t lacking);
-  void put_back(Sequence& victim, StepPlan* plan);
+  void preempt(Sequence& victim, StepPlan* plan);
   void add_chunk(Sequence& sequence, int64_t count, StepPlan* plan);
   void describe_chunks(StepPlan* plan);
 
@@ -71,7 +71,7 @@ class Scheduler::State {
   SequencePages pages_;
   WaitingQueue queue_;
   std::unordered_map<SequenceId, std::unique_ptr<Sequence>> sequences_;
-  std::vector<Sequence*> running_;  // of all modes, the soonest first
+  std::vector<Sequence*> running_;  // of all modes, by runs_before
   std::vector<Mode> modes_;
   std::vector<Chunk> chunks_;                 // of the step being planned or in flight
   SequencePages::Prefix prefix_;              // of the candidate looked at last; kept for its memory

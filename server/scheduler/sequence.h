@@ -49,12 +49,12 @@ struct Sequence {
 
 // The order of the queue, and of who may take whose pages: who arrived first, where every point of priority counts as
 // kPriorityPoint of arriving earlier; then older. Time moves all of them alike, so the order of two never changes, and
-// of those that come later only as many pass one as arrive within its distance in priority. One that was put back keeps
-// its place.
+// of those that come later only as many pass one as arrive within its distance in priority. One that was preempted
+// keeps its place.
 inline Nanoseconds place_in_line(const Sequence& sequence) {
   return sequence.added_at - sequence.priority * kPriorityPoint;
 }
-inline bool sooner(const Sequence& a, const Sequence& b) {
+inline bool runs_before(const Sequence& a, const Sequence& b) {
   const Nanoseconds place_a = place_in_line(a), place_b = place_in_line(b);
   return place_a != place_b ? place_a < place_b : a.id < b.id;
 }

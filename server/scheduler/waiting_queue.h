@@ -25,7 +25,7 @@ class WaitingQueue {
 
  private:
   struct Sooner {
-    bool operator()(const Sequence* a, const Sequence* b) const { return sooner(*a, *b); }
+    bool operator()(const Sequence* a, const Sequence* b) const { return runs_before(*a, *b); }
   };
   struct Mode {
     std::set<Sequence*, Sooner> order;

@@ -31,7 +31,7 @@ class Account : public testing::Test {
     TinyCheckpoint tiny;
     tiny.config.context = 1024;
     write_tiny_gguf(directory_.file("tiny.gguf"), tiny);
-    // Pages for a part of the work at once, so that some of it is put back.
+    // Pages for a part of the work at once, so that some of it is preempted.
     auto server =
         ServerProcess::start({directory_.file("tiny.gguf"), absl::StrJoin(kModes, ","), {"--kv-bytes", "256KiB"}});
     ASSERT_TRUE(server.ok()) << server.status();

@@ -309,8 +309,8 @@ TEST(Storm, EveryStreamEndsRightAndNothingIsLeftAfterwards) {
   EXPECT_EQ(ledger(client), ledger_before);
 
   const MetricsPage page = server->page();
-  std::printf("storm of %d streams in %.1f s, idle after %.0f ms, %.0f times put back\n", kStreams, seconds, until_idle,
-              sum(page, "llm_preemptions_total"));
+  std::printf("storm of %d streams in %.1f s, idle after %.0f ms, %.0f times preempted\n", kStreams, seconds,
+              until_idle, sum(page, "llm_preemptions_total"));
   storm.tally.print();
   EXPECT_GT(storm.tally.of("OK"), kStreams / 3);
   EXPECT_GT(storm.tally.of("CANCELLED"), kStreams / 20);

@@ -194,9 +194,9 @@ void RemoteDevice::replayable(uint64_t key, const std::function<void()>& work) {
 }
 
 void RemoteDevice::embed(const EmbedCall& call) {
-  enqueue([this, weights = behind(call.weights), y = behind(call.y)] {
+  enqueue([this, weights = behind(call.weights), y = behind(call.y), scale = call.scale] {
     HALFTONE_CHECK(y.rows == rows_);
-    cpu_->embed({weights, y});
+    cpu_->embed({weights, y, scale});
     for (int64_t row = tokens_; row < y.rows; ++row) std::fill_n(y.f32(row), y.cols, kNothing);
   });
 }
@@ -209,9 +209,18 @@ void RemoteDevice::linear(std::span<const LinearCall> calls) {
     call.y = behind(call.y);
     call.rms_weight = behind(call.rms_weight);
     call.epilogue.bias = behind(call.epilogue.bias);
-    call.epilogue.swiglu_up = behind(call.epilogue.swiglu_up);
+    call.epilogue.gate.matrix = behind(call.epilogue.gate.matrix);
+    call.epilogue.gate.addend = behind(call.epilogue.gate.addend);
   }
   enqueue([this, own] { cpu_->linear(own); });
+}
+
+void RemoteDevice::norm(const NormCall& call) {
+  NormCall own = call;
+  own.x = behind(call.x);
+  own.weight = behind(call.weight);
+  own.y = behind(call.y);
+  enqueue([this, own] { cpu_->norm(own); });
 }
 
 void RemoteDevice::rope_store(const RopeStoreCall& call) {
@@ -235,6 +244,7 @@ void RemoteDevice::attention(const AttentionCall& call) {
   own.q = behind(call.q);
   own.y = behind(call.y);
   own.kv = behind(call.kv);
+  own.sinks = behind(call.sinks);
   enqueue([this, own] {
     HALFTONE_CHECK(own.q.rows == rows_ && own.y.rows == rows_);
     cpu_->attention(own);

@@ -43,7 +43,7 @@ class RemoteDevice final : public Device {
 
   size_t workspace_bytes(int64_t max_tokens, int64_t max_cols, int64_t heads, int64_t head_dim) const override;
   void set_workspace(std::byte* data, size_t bytes) override;
-  DeviceFloor measure_floor() override { return cpu_->measure_floor(); }
+  DeviceRoofline measure_roofline() override { return cpu_->measure_roofline(); }
 
   bool supports(const WeightFormat& format, Activations activations) const override;
   PackedBytes weight_bytes(const WeightFormat& format, const PackedShape& shape) const override;
@@ -55,6 +55,7 @@ class RemoteDevice final : public Device {
 
   void embed(const EmbedCall& call) override;
   void linear(std::span<const LinearCall> calls) override;
+  void norm(const NormCall& call) override;
   void rope_store(const RopeStoreCall& call) override;
   void attention(const AttentionCall& call) override;
   void gather_rows(const Tensor& from, std::span<const int64_t> rows, const Tensor& to) override;

@@ -70,7 +70,7 @@ FakeExecutor::FakeExecutor(FakeExecutorConfig config) : config_(std::move(config
   slots_.resize(static_cast<size_t>(config_.pages * slots_per_page_));
 }
 
-int64_t FakeExecutor::tokens_for(ModeIndex mode, Nanoseconds budget, int64_t, int64_t) const {
+int64_t FakeExecutor::tokens_for(ModeIndex mode, Nanoseconds budget) const {
   const FakeMode& fake = config_.modes[static_cast<size_t>(mode)];
   return std::max<int64_t>(1, (budget - fake.step_time) / std::max<Nanoseconds>(1, fake.token_time));
 }
@@ -79,7 +79,7 @@ Nanoseconds FakeExecutor::prefill_time(ModeIndex mode, int64_t tokens) const {
   return tokens * config_.modes[static_cast<size_t>(mode)].token_time;
 }
 
-void FakeExecutor::hold_pages(std::span<const int64_t> by_mode) {
+void FakeExecutor::report_page_use(std::span<const int64_t> by_mode) {
   HALFTONE_CHECK(by_mode.size() == config_.modes.size());
   int64_t held = 0;
   for (int64_t pages : by_mode) held += pages;

@@ -64,9 +64,9 @@ class FakeExecutor final : public Executor {
   int64_t pages() const override { return config_.pages; }
   uint64_t page_bytes() const override { return config_.page_bytes; }
   std::span<const ModeFacts> modes() const override { return facts_; }
-  int64_t tokens_for(ModeIndex mode, Nanoseconds budget, int64_t decodes, int64_t context_tokens) const override;
+  int64_t tokens_for(ModeIndex mode, Nanoseconds budget) const override;
   Nanoseconds prefill_time(ModeIndex mode, int64_t tokens) const override;
-  void hold_pages(std::span<const int64_t> by_mode) override;
+  void report_page_use(std::span<const int64_t> by_mode) override;
   absl::Status submit(const StepInput& input) override;
   absl::StatusOr<StepOutput> wait() override;
 

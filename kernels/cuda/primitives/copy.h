@@ -10,7 +10,7 @@ namespace halftone::HALFTONE_CUDA_NAMESPACE {
 #ifdef __CUDACC__
 
 // 16 bytes, past the L1 cache; zeros where not valid, and then `global` is not read.
-HALFTONE_DEVICE void cp_async_16(void* shared, const void* global, bool valid = true, Place = Place::here()) {
+HALFTONE_DEVICE void cp_async_16(void* shared, const void* global, bool valid = true, CallSite = CallSite::here()) {
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(shared)), "l"(global),
                "r"(valid ? 16 : 0)
                : "memory");
@@ -27,8 +27,9 @@ HALFTONE_DEVICE void cp_async_wait() {
 
 #else
 
-HALFTONE_DEVICE void cp_async_16(void* shared, const void* global, bool valid = true, Place place = Place::here()) {
-  machine::copy_async(shared, global, 16, valid, place);
+HALFTONE_DEVICE void cp_async_16(void* shared, const void* global, bool valid = true,
+                                 CallSite site = CallSite::here()) {
+  machine::copy_async(shared, global, 16, valid, site);
 }
 
 HALFTONE_DEVICE void cp_async_commit() { machine::copy_async_commit(); }

@@ -21,7 +21,7 @@ struct alignas(8) Bytes8 {
 #ifdef __CUDACC__
 
 // Global memory, 16 bytes, aligned to them.
-HALFTONE_DEVICE Bytes16 load_16(const void* global, Place = Place::here()) {
+HALFTONE_DEVICE Bytes16 load_16(const void* global, CallSite = CallSite::here()) {
   Bytes16 value;
   asm volatile("ld.global.v4.u32 {%0, %1, %2, %3}, [%4];"
                : "=r"(value.x), "=r"(value.y), "=r"(value.z), "=r"(value.w)
@@ -32,7 +32,7 @@ HALFTONE_DEVICE Bytes16 load_16(const void* global, Place = Place::here()) {
 
 // What is read exactly once and written by no one during the kernel, as weights: it stays out of the L1 cache and
 // leaves the L2 cache first.
-HALFTONE_DEVICE Bytes16 load_16_once(const void* global, Place = Place::here()) {
+HALFTONE_DEVICE Bytes16 load_16_once(const void* global, CallSite = CallSite::here()) {
   Bytes16 value;
   asm("{\n"
       ".reg .b64 policy;\n"
@@ -44,7 +44,7 @@ HALFTONE_DEVICE Bytes16 load_16_once(const void* global, Place = Place::here()) 
   return value;
 }
 
-HALFTONE_DEVICE void store_16(void* global, const Bytes16& value, Place = Place::here()) {
+HALFTONE_DEVICE void store_16(void* global, const Bytes16& value, CallSite = CallSite::here()) {
   asm volatile("st.global.v4.u32 [%0], {%1, %2, %3, %4};" ::"l"(global), "r"(value.x), "r"(value.y), "r"(value.z),
                "r"(value.w)
                : "memory");
@@ -52,12 +52,12 @@ HALFTONE_DEVICE void store_16(void* global, const Bytes16& value, Place = Place:
 
 // Shared memory; T has 4, 8 or 16 bytes.
 template <typename T>
-HALFTONE_DEVICE T load_shared(const T* shared, Place = Place::here()) {
+HALFTONE_DEVICE T load_shared(const T* shared, CallSite = CallSite::here()) {
   return *shared;
 }
 
 template <typename T>
-HALFTONE_DEVICE void store_shared(T* shared, const T& value, Place = Place::here()) {
+HALFTONE_DEVICE void store_shared(T* shared, const T& value, CallSite = CallSite::here()) {
   *shared = value;
 }
 
@@ -65,65 +65,67 @@ HALFTONE_DEVICE void store_shared(T* shared, const T& value, Place = Place::here
 HALFTONE_DEVICE void device_fence() { __threadfence(); }
 
 // Returns what was there.
-HALFTONE_DEVICE uint32_t atomic_add(uint32_t* global, uint32_t value, Place = Place::here()) {
+HALFTONE_DEVICE uint32_t atomic_add(uint32_t* global, uint32_t value, CallSite = CallSite::here()) {
   return atomicAdd(global, value);
 }
 
 // What follows sees what was written before the value that it reads was stored by store_release.
-HALFTONE_DEVICE uint32_t load_acquire(const uint32_t* global, Place = Place::here()) {
+HALFTONE_DEVICE uint32_t load_acquire(const uint32_t* global, CallSite = CallSite::here()) {
   uint32_t value;
   asm volatile("ld.acquire.gpu.global.u32 %0, [%1];" : "=r"(value) : "l"(global) : "memory");
   return value;
 }
 
-HALFTONE_DEVICE void store_release(uint32_t* global, uint32_t value, Place = Place::here()) {
+HALFTONE_DEVICE void store_release(uint32_t* global, uint32_t value, CallSite = CallSite::here()) {
   asm volatile("st.release.gpu.global.u32 [%0], %1;" ::"l"(global), "r"(value) : "memory");
 }
 
 #else
 
-HALFTONE_DEVICE Bytes16 load_16(const void* global, Place place = Place::here()) {
-  machine::read_global(global, sizeof(Bytes16), place);
+HALFTONE_DEVICE Bytes16 load_16(const void* global, CallSite site = CallSite::here()) {
+  machine::read_global(global, sizeof(Bytes16), site);
   Bytes16 value;
   std::memcpy(&value, global, sizeof value);
   return value;
 }
 
-HALFTONE_DEVICE Bytes16 load_16_once(const void* global, Place place = Place::here()) { return load_16(global, place); }
+HALFTONE_DEVICE Bytes16 load_16_once(const void* global, CallSite site = CallSite::here()) {
+  return load_16(global, site);
+}
 
-HALFTONE_DEVICE void store_16(void* global, const Bytes16& value, Place place = Place::here()) {
-  machine::write_global(global, sizeof value, place);
+HALFTONE_DEVICE void store_16(void* global, const Bytes16& value, CallSite site = CallSite::here()) {
+  machine::write_global(global, sizeof value, site);
   std::memcpy(global, &value, sizeof value);
 }
 
 template <typename T>
-HALFTONE_DEVICE T load_shared(const T* shared, Place place = Place::here()) {
-  machine::access_shared(shared, sizeof(T), place);
+HALFTONE_DEVICE T load_shared(const T* shared, CallSite site = CallSite::here()) {
+  machine::access_shared(shared, sizeof(T), site);
   return *shared;
 }
 
 template <typename T>
-HALFTONE_DEVICE void store_shared(T* shared, const T& value, Place place = Place::here()) {
-  machine::access_shared(shared, sizeof(T), place);
+HALFTONE_DEVICE void store_shared(T* shared, const T& value, CallSite site = CallSite::here()) {
+  machine::access_shared(shared, sizeof(T), site);
   *shared = value;
 }
 
 HALFTONE_DEVICE void device_fence() {}
 
-HALFTONE_DEVICE uint32_t atomic_add(uint32_t* global, uint32_t value, Place place = Place::here()) {
-  machine::expect_global(global, sizeof value, place);
+HALFTONE_DEVICE uint32_t atomic_add(uint32_t* global, uint32_t value, CallSite site = CallSite::here()) {
+  machine::expect_global(global, sizeof value, site);
   const uint32_t before = *global;
   *global = before + value;
   return before;
 }
 
-HALFTONE_DEVICE uint32_t load_acquire(const uint32_t* global, Place place = Place::here()) {
-  machine::expect_global(global, sizeof *global, place);
+HALFTONE_DEVICE uint32_t load_acquire(const uint32_t* global, CallSite site = CallSite::here()) {
+  machine::expect_global(global, sizeof *global, site);
   return *global;
 }
 
-HALFTONE_DEVICE void store_release(uint32_t* global, uint32_t value, Place place = Place::here()) {
-  machine::expect_global(global, sizeof value, place);
+HALFTONE_DEVICE void store_release(uint32_t* global, uint32_t value, CallSite site = CallSite::here()) {
+  machine::expect_global(global, sizeof value, site);
   *global = value;
 }
 

@@ -18,23 +18,23 @@ HALFTONE_DEVICE int lane_index() {
 
 // T is float, int32_t or uint32_t.
 template <typename T>
-HALFTONE_DEVICE T shuffle_xor(T value, int mask, Place = Place::here()) {
+HALFTONE_DEVICE T shuffle_xor(T value, int mask, CallSite = CallSite::here()) {
   return __shfl_xor_sync(0xffffffffu, value, mask);
 }
 
 // Of lane + delta; the last delta lanes get their own.
 template <typename T>
-HALFTONE_DEVICE T shuffle_down(T value, int delta, Place = Place::here()) {
+HALFTONE_DEVICE T shuffle_down(T value, int delta, CallSite = CallSite::here()) {
   return __shfl_down_sync(0xffffffffu, value, static_cast<unsigned>(delta));
 }
 
 template <typename T>
-HALFTONE_DEVICE T shuffle_index(T value, int from, Place = Place::here()) {
+HALFTONE_DEVICE T shuffle_index(T value, int from, CallSite = CallSite::here()) {
   return __shfl_sync(0xffffffffu, value, from);
 }
 
 // Bit i: lane i's.
-HALFTONE_DEVICE uint32_t ballot(bool yes, Place = Place::here()) { return __ballot_sync(0xffffffffu, yes); }
+HALFTONE_DEVICE uint32_t ballot(bool yes, CallSite = CallSite::here()) { return __ballot_sync(0xffffffffu, yes); }
 
 #else
 
@@ -48,7 +48,7 @@ struct Shuffle {
 };
 
 template <typename T>
-HALFTONE_DEVICE T shuffle_index(T value, int from, Place place = Place::here()) {
+HALFTONE_DEVICE T shuffle_index(T value, int from, CallSite site = CallSite::here()) {
   static_assert(sizeof(T) == 4 && std::is_arithmetic_v<T>);
   Shuffle<T> mine{value, from & (machine::kLanes - 1), {}};
   auto exchange = [](void* const* operands) {
@@ -57,19 +57,19 @@ HALFTONE_DEVICE T shuffle_index(T value, int from, Place place = Place::here()) 
       to.result = static_cast<Shuffle<T>*>(operands[to.from])->value;
     }
   };
-  machine::meet(machine::Meeting::kShuffle, &mine, exchange, place);
+  machine::meet(machine::Meeting::kShuffle, &mine, exchange, site);
   return mine.result;
 }
 
 template <typename T>
-HALFTONE_DEVICE T shuffle_xor(T value, int mask, Place place = Place::here()) {
-  return shuffle_index(value, lane_index() ^ mask, place);
+HALFTONE_DEVICE T shuffle_xor(T value, int mask, CallSite site = CallSite::here()) {
+  return shuffle_index(value, lane_index() ^ mask, site);
 }
 
 template <typename T>
-HALFTONE_DEVICE T shuffle_down(T value, int delta, Place place = Place::here()) {
+HALFTONE_DEVICE T shuffle_down(T value, int delta, CallSite site = CallSite::here()) {
   const int from = lane_index() + delta;
-  return shuffle_index(value, from < machine::kLanes ? from : lane_index(), place);
+  return shuffle_index(value, from < machine::kLanes ? from : lane_index(), site);
 }
 
 struct Vote {
@@ -77,7 +77,7 @@ struct Vote {
   uint32_t result;
 };
 
-HALFTONE_DEVICE uint32_t ballot(bool yes, Place place = Place::here()) {
+HALFTONE_DEVICE uint32_t ballot(bool yes, CallSite site = CallSite::here()) {
   Vote mine{yes, 0};
   auto count = [](void* const* operands) {
     uint32_t votes = 0;
@@ -86,28 +86,28 @@ HALFTONE_DEVICE uint32_t ballot(bool yes, Place place = Place::here()) {
     }
     for (int lane = 0; lane < machine::kLanes; ++lane) static_cast<Vote*>(operands[lane])->result = votes;
   };
-  machine::meet(machine::Meeting::kVote, &mine, count, place);
+  machine::meet(machine::Meeting::kVote, &mine, count, site);
   return mine.result;
 }
 
 #endif
 
-HALFTONE_DEVICE bool any(bool yes, Place place = Place::here()) { return ballot(yes, place) != 0; }
-HALFTONE_DEVICE bool all(bool yes, Place place = Place::here()) { return ballot(yes, place) == 0xffffffffu; }
+HALFTONE_DEVICE bool any(bool yes, CallSite site = CallSite::here()) { return ballot(yes, site) != 0; }
+HALFTONE_DEVICE bool all(bool yes, CallSite site = CallSite::here()) { return ballot(yes, site) == 0xffffffffu; }
 
 // Over all lanes, the same result in each, to the bit: partners at distance 16, 8, 4, 2, 1.
 template <typename T>
-HALFTONE_DEVICE T reduce_sum(T value, Place place = Place::here()) {
+HALFTONE_DEVICE T reduce_sum(T value, CallSite site = CallSite::here()) {
   HALFTONE_UNROLL
-  for (int distance = 16; distance > 0; distance /= 2) value += shuffle_xor(value, distance, place);
+  for (int distance = 16; distance > 0; distance /= 2) value += shuffle_xor(value, distance, site);
   return value;
 }
 
 template <typename T>
-HALFTONE_DEVICE T reduce_max(T value, Place place = Place::here()) {
+HALFTONE_DEVICE T reduce_max(T value, CallSite site = CallSite::here()) {
   HALFTONE_UNROLL
   for (int distance = 16; distance > 0; distance /= 2) {
-    const T other = shuffle_xor(value, distance, place);
+    const T other = shuffle_xor(value, distance, site);
     value = other > value ? other : value;
   }
   return value;

@@ -2,14 +2,14 @@
 #include <vector>
 
 #include "kernels/cuda/fragment_format.h"
-#include "kernels/cuda/product_kernel.h"
+#include "kernels/cuda/sm80_gemm.h"
 #include "kernels/weights/bf16/bf16.h"
 #include "kernels/weights/bf16/bf16_cuda.h"
 
 namespace halftone::HALFTONE_CUDA_NAMESPACE {
 namespace {
 
-struct Bf16Codes {
+struct Bf16MmaCodes {
   static constexpr int kBits = 16;
   static constexpr bool kScaled = false, kHasMinimum = false;
 
@@ -26,7 +26,7 @@ void pack_block(const PackedMatrix& rows, std::byte* codes, std::byte*) {
   for (int64_t r = 0; r < rows.shape.rows; ++r) {
     rows.format->unpack_rows(rows, r, 1, values.data());
     for (int64_t c = 0; c < cols; ++c) {
-      put_code<Bf16Codes>(rows.shape, r, c, halftone::bf16_from_f32(values[static_cast<size_t>(c)]), codes);
+      put_code<Bf16MmaCodes>(rows.shape, r, c, halftone::bf16_from_f32(values[static_cast<size_t>(c)]), codes);
     }
   }
 }
@@ -35,10 +35,10 @@ void pack_block(const PackedMatrix& rows, std::byte* codes, std::byte*) {
 
 const CudaFormat kCudaBf16{
     .format = &kBf16,
-    .block_bytes = fragment_block_bytes<Bf16Codes>,
+    .block_bytes = fragment_block_bytes<Bf16MmaCodes>,
     .pack_block = pack_block,
-    .multiply = multiply_strips<Bf16Codes>,
-    .embed = embed_by<Bf16Codes>,
+    .multiply = sm80_gemm_m16<Bf16MmaCodes>,
+    .embed = embed_by<Bf16MmaCodes>,
 };
 
 }  // namespace halftone::HALFTONE_CUDA_NAMESPACE

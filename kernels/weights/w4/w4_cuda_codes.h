@@ -1,11 +1,11 @@
 // w4's codes for tensor cores.
 #pragma once
 
-#include "kernels/cuda/product_tile.h"
+#include "kernels/cuda/sm80_gemm_tile.h"
 
 namespace halftone::HALFTONE_CUDA_NAMESPACE {
 
-struct W4Codes {
+struct W4MmaCodes {
   static constexpr int kBits = 4;
   static constexpr bool kScaled = true, kHasMinimum = true;
   static constexpr uint32_t kFlip = 0;

@@ -1,13 +1,13 @@
 // w8 on CUDA: signed integers, no minimum.
 #include "kernels/cuda/fragment_format.h"
-#include "kernels/cuda/product_kernel.h"
+#include "kernels/cuda/sm80_gemm.h"
 #include "kernels/weights/w8/w8.h"
 #include "kernels/weights/w8/w8_cuda.h"
 
 namespace halftone::HALFTONE_CUDA_NAMESPACE {
 namespace {
 
-struct W8Codes {
+struct W8MmaCodes {
   static constexpr int kBits = 8;
   static constexpr bool kScaled = true, kHasMinimum = false;
   static constexpr uint32_t kFlip = 0x80;  // exported codes count from -128
@@ -29,10 +29,10 @@ struct W8Codes {
 
 const CudaFormat kCudaW8{
     .format = &kW8,
-    .block_bytes = fragment_block_bytes<W8Codes>,
-    .pack_block = pack_affine_block<W8Codes>,
-    .multiply = multiply_strips<W8Codes>,
-    .embed = embed_by<W8Codes>,
+    .block_bytes = fragment_block_bytes<W8MmaCodes>,
+    .pack_block = pack_affine_block<W8MmaCodes>,
+    .multiply = sm80_gemm_m16<W8MmaCodes>,
+    .embed = embed_by<W8MmaCodes>,
 };
 
 }  // namespace halftone::HALFTONE_CUDA_NAMESPACE

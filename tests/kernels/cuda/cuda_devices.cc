@@ -20,7 +20,7 @@ const std::vector<TestDevice>& all_cuda_devices() {
 }
 
 std::string name_of_cuda_device(const testing::TestParamInfo<TestDevice>& info) {
-  return info.param.name == "cuda:0" ? "card" : "host";
+  return info.param.name == "cuda:0" ? "gpu" : "host";
 }
 
 void skip_unless_here(const TestDevice& device) {

@@ -12,7 +12,7 @@
 namespace halftone::test {
 
 const std::vector<TestDevice>& all_cuda_devices();
-// "host", "card": a test's name.
+// "host", "gpu": a test's name.
 std::string name_of_cuda_device(const testing::TestParamInfo<TestDevice>& info);
 // A device that is not on this machine is a visible skip, unless HALFTONE_REQUIRE names it. For SetUp().
 void skip_unless_here(const TestDevice& device);

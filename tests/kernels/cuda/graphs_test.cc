@@ -1,4 +1,4 @@
-// What recorded steps take of the device's memory is in its ledger. On fibers alone: no card says what a graph takes.
+// What recorded steps take of the device's memory is in its ledger. On fibers alone: no GPU says what a graph takes.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

@@ -76,7 +76,7 @@ class LinearCase {
     call.weights = &weights;
     if (kind == Kind::kNormBias || kind == Kind::kNormSwiglu) call.rms_weight = norm, call.rms_epsilon = 1e-5f;
     if (kind == Kind::kBias || kind == Kind::kNormBias) call.epilogue.bias = bias;
-    if (kind == Kind::kNormSwiglu) call.epilogue.swiglu_up = &up;
+    if (kind == Kind::kNormSwiglu) call.epilogue.gate.matrix = &up;
     call.epilogue.add_to_y = kind == Kind::kAdd;
     return call;
   }
@@ -175,7 +175,7 @@ TEST_P(CudaLinearTest, DoesNotDependOnTheBatch) {
 }
 
 // Pieces of the inputs that many blocks share for few tokens, and that one block walks for many: the same bits.
-TEST_P(CudaLinearTest, WalkedPiecesHaveTheBitsOfSharedOnes) {
+TEST_P(CudaLinearTest, WalkedKSplitsHaveTheBitsOfSplitK) {
   for (const WeightFormat* format : all_weight_formats()) {
     if (!(*worker)->supports(*format, Activations::kA16)) continue;
     auto pack = [&] { return PackedCase::random(*cpu_, *format, 200, 1088, random_); };

@@ -61,7 +61,7 @@ class MatrixOnDevice {
   PackedMatrix matrix_;
 };
 
-// One device and, where fibers play the card, one order of theirs.
+// One device and, where fibers play the GPU, one order of theirs.
 struct CudaParam {
   TestDevice device;
   cuda_host::Settings settings;

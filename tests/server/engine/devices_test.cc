@@ -339,7 +339,7 @@ HALFTONE_KERNEL void wait_for_nobody() {
   if (threadIdx.x == 0) cuda_host::named_barrier(1, 64);
 }
 
-// Not on a card, which would be lost to the whole process. The kernel is on the default stream: the step's own come
+// Not on a GPU, which would be lost to the whole process. The kernel is on the default stream: the step's own come
 // after it, and the host hears of it when it waits for them.
 TEST(EngineOnCudaHost, AKernelThatFailsEndsEveryStream) {
   const auto fail = [](Device&) { EXPECT_EQ(cuda_host::launch(wait_for_nobody, {1, 64}), cudaSuccess); };

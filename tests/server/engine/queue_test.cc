@@ -122,10 +122,10 @@ TEST(Queue, HigherPriorityIsSooner) {
   Request low = rig.request({1, 5}, 3), high = rig.request({1, 6}, 3);
   high.priority = 100;
   auto later = rig.submit(low);
-  auto sooner = rig.submit(high);
+  auto earlier = rig.submit(high);
   rig.executor.release();
   const Answer second = read_all(later);
-  const Answer first = read_all(sooner);
+  const Answer first = read_all(earlier);
   EXPECT_LT(first.all.receipt->queue_seconds, second.all.receipt->queue_seconds);
 }
 

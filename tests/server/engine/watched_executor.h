@@ -25,13 +25,11 @@ class WatchedExecutor final : public Executor {
   int64_t pages() const override { return executor_.pages(); }
   uint64_t page_bytes() const override { return executor_.page_bytes(); }
   std::span<const ModeFacts> modes() const override { return executor_.modes(); }
-  int64_t tokens_for(ModeIndex mode, Nanoseconds budget, int64_t decodes, int64_t context_tokens) const override {
-    return executor_.tokens_for(mode, budget, decodes, context_tokens);
-  }
+  int64_t tokens_for(ModeIndex mode, Nanoseconds budget) const override { return executor_.tokens_for(mode, budget); }
   Nanoseconds prefill_time(ModeIndex mode, int64_t tokens) const override {
     return executor_.prefill_time(mode, tokens);
   }
-  void hold_pages(std::span<const int64_t> by_mode) override { executor_.hold_pages(by_mode); }
+  void report_page_use(std::span<const int64_t> by_mode) override { executor_.report_page_use(by_mode); }
   absl::Status submit(const StepInput& input) override {
     before_step(input);
     input_ = &input;

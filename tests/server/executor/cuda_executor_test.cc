@@ -14,7 +14,10 @@
 namespace halftone {
 namespace {
 
-const std::vector<std::string> kModes = {"bf16", "bf16+kv8", "w8a16", "w8a16+kv8", "w4a16", "w4a16+kv8"};
+// Every weight format meets both KV formats; under a sanitizer, which takes ten times as long, one of them.
+const std::vector<std::string> kModes =
+    HALFTONE_SANITIZED ? std::vector<std::string>{"bf16+kv8", "w8a16", "w4a16+kv8"}
+                       : std::vector<std::string>{"bf16", "bf16+kv8", "w8a16", "w8a16+kv8", "w4a16", "w4a16+kv8"};
 constexpr int64_t kTokens = 40;
 
 // Each rounding to bf16 on the way to a logit moves it by at most half a unit in the last place of the range. A code of

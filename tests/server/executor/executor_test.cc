@@ -80,7 +80,7 @@ TEST(Executor, PagesThatAreHeldStandUnderTheirModesName) {
   ExecutorRig rig(tiny_source(), {.modes = {"bf16", "w4a16+kv8"}});
   const uint64_t idle = rig.ledger().total(), arena = static_cast<uint64_t>(rig.executor().pages()) * kPage;
   EXPECT_EQ(kv_entries(rig.ledger()), (std::map<std::string, uint64_t>{{"shared/kv_cache", arena}}));
-  rig.executor().hold_pages(std::vector<int64_t>{3, 5});
+  rig.executor().report_page_use(std::vector<int64_t>{3, 5});
   const uint64_t scales = 5 * 2 * 2 * 2 * 32 * 2, codes = 5 * 2 * 2 * 2 * 16 * 32;
   std::map<std::string, uint64_t> expected = {{"bf16/kv_cache", 3 * kPage16},
                                               {"w4a16+kv8/kv_cache", codes},
@@ -90,7 +90,7 @@ TEST(Executor, PagesThatAreHeldStandUnderTheirModesName) {
   if (kPage > kPage8) expected["w4a16+kv8/kv_padding"] = 5 * (kPage - kPage8);
   EXPECT_EQ(kv_entries(rig.ledger()), expected);
   EXPECT_EQ(rig.ledger().total(), idle) << "names change, bytes do not";
-  rig.executor().hold_pages(std::vector<int64_t>{0, 0});
+  rig.executor().report_page_use(std::vector<int64_t>{0, 0});
   EXPECT_EQ(kv_entries(rig.ledger()), (std::map<std::string, uint64_t>{{"shared/kv_cache", arena}}));
 }
 
@@ -105,8 +105,8 @@ TEST(Executor, PeaksAreOfTheStageThatTheStepWas) {
   const std::vector<PageId> pages = rig.take_pages(0, 20);
   const std::vector<int32_t> prompt = random_tokens(1, 19, 320);
   rig.run(0, prompt, pages, 19);
-  rig.executor().hold_pages(std::vector<int64_t>{7});
-  rig.executor().hold_pages(std::vector<int64_t>{2});
+  rig.executor().report_page_use(std::vector<int64_t>{7});
+  rig.executor().report_page_use(std::vector<int64_t>{2});
   const Piece next{.tokens = std::span(prompt).first(1), .first_position = 19, .pages = pages};
   rig.step(0, {&next, 1});
   EXPECT_EQ(peaks()[static_cast<size_t>(MemoryStage::kLoad)], 0u);
@@ -217,8 +217,8 @@ TEST(Executor, KnowsAtOnceHowLongStepsTake) {
     EXPECT_GT(rig.executor().prefill_time(mode, 1), 0);
     EXPECT_LT(rig.executor().prefill_time(mode, 100), rig.executor().prefill_time(mode, 1000));
     EXPECT_EQ(rig.executor().prefill_time(mode, 0), 0);
-    EXPECT_EQ(rig.executor().tokens_for(mode, 0, 3, 100), 1);
-    EXPECT_EQ(rig.executor().tokens_for(mode, INT64_MAX, 3, 100), rig.executor().max_step_tokens());
+    EXPECT_EQ(rig.executor().tokens_for(mode, 0), 1);
+    EXPECT_EQ(rig.executor().tokens_for(mode, INT64_MAX), rig.executor().max_step_tokens());
   }
 }
 

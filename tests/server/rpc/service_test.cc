@@ -135,7 +135,7 @@ bool belongs_to_a_request(const std::string& field) {
   return false;
 }
 
-// Answers that end in different ways, crowded enough that some are put back and some wait for another mode.
+// Answers that end in different ways, crowded enough that some are preempted and some wait for another mode.
 void note_answers(LiveServer& server, std::set<std::string>& seen) {
   std::mutex mutex;
   std::vector<std::thread> threads;

@@ -91,14 +91,14 @@ TEST(Fairness, NoPriorityStarvesUnderAFloodAboveIt) {
       }
       const Nanoseconds waited = driver->state(low).first_scheduled_at - arrived;
       const Nanoseconds apart = (100 - priority) * Nanoseconds{100'000'000};
-      EXPECT_GE(waited, apart / 2) << priority << ": a higher priority is still sooner";
+      EXPECT_GE(waited, apart / 2) << priority << ": a higher priority still runs earlier";
       EXPECT_LE(waited, apart + 80 / 4 * 5 * 10'000'000 + 50'000'000) << priority;
       EXPECT_GT(flood.asked(), 80);
     }
   }
 }
 
-// The flood has more in its pages than there are, so that somebody is always put back: never the aged one, at the end.
+// The flood has more in its pages than there are, so that somebody is always preempted: never the aged one, at the end.
 TEST(Fairness, OneOfLowPriorityThatWasPutBackComesAgainAndEnds) {
   SchedulerConfig config = scheduler_config(16);
   config.max_running = 6;

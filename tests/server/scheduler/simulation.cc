@@ -132,7 +132,7 @@ bool Simulation::run_mode(ModeIndex mode) {
 
 void Simulation::check_plan(const StepPlan& plan, const std::vector<SequenceId>& waited, int64_t budget,
                             int64_t least) {
-  ASSERT_EQ(plan.empty() && !plan.preempted.empty(), false) << "somebody was put back for nobody";
+  ASSERT_EQ(plan.empty() && !plan.preempted.empty(), false) << "somebody was preempted for nobody";
   std::set<SequenceId> seen;
   std::set<PageId> written;
   int64_t tokens = 0;
@@ -162,7 +162,7 @@ void Simulation::check_plan(const StepPlan& plan, const std::vector<SequenceId>&
     for (int64_t page = 0; page < before; ++page) ASSERT_EQ(written.count(planned.pages[page]), 0u);
   }
   ASSERT_EQ(tokens, plan.tokens);
-  // Those put back may have used up a part of the budget as decodes.
+  // Those preempted may have used up a part of the budget as decodes.
   ASSERT_LE(tokens - plan.decode_sequences, std::max(budget - plan.decode_sequences, least));
   for (SequenceId id : plan.preempted) {
     ASSERT_TRUE(scheduler_.state(id).waiting);
@@ -182,7 +182,7 @@ void Simulation::check_order(const StepPlan& plan, const std::vector<SequenceId>
   for (SequenceId victim : plan.preempted) {
     const bool is_for_one_before = std::any_of(plan.sequences.begin(), plan.sequences.end(),
                                                [&](const auto& planned) { return stands_before(planned.id, victim); });
-    ASSERT_TRUE(is_for_one_before) << victim << " was put back for one that stands behind it";
+    ASSERT_TRUE(is_for_one_before) << victim << " was preempted for one that stands behind it";
   }
 }
 

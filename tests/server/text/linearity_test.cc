@@ -12,7 +12,7 @@
 namespace halftone {
 namespace {
 
-constexpr size_t kTextBytes = 512 << 10;
+constexpr size_t kTextBytes = HALFTONE_SANITIZED ? 128 << 10 : 512 << 10;
 constexpr double kSecondsMax = 8;  // about a hundred times what it takes; sanitizers and busy machines included
 
 std::string repeated(const std::string& text) {

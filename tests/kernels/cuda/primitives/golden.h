@@ -1,4 +1,4 @@
-// What a card made of a probe, kept as a text file: a line that says where it is from, then words in hexadecimal. Of
+// What a GPU made of a probe, kept as a text file: a line that says where it is from, then words in hexadecimal. Of
 // long results the file keeps digests.
 #pragma once
 
@@ -27,7 +27,7 @@ struct Golden {
   Words kept;
 };
 
-// As a file's text. from: the card and the date
+// As a file's text. from: the GPU and the date
 std::string golden_text(const Probe& probe, const Words& words, const std::string& from);
 std::optional<Golden> parse_golden(const std::string& text);
 

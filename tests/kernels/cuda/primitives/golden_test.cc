@@ -75,8 +75,8 @@ TEST(ProbeGolden, KeepsDigestsOfLongResultsUnlessTheyHaveBounds) {
 }
 
 TEST(ProbeGolden, IsReadAsItWasWritten) {
-  const std::string text = golden_text(kExact, counted(30), "A card (sm_90), 2026-01-31");
-  EXPECT_TRUE(text.starts_with("# A card (sm_90), 2026-01-31: recorded by cuda_probes_test; digest of the inputs: "));
+  const std::string text = golden_text(kExact, counted(30), "A GPU (sm_90), 2026-01-31");
+  EXPECT_TRUE(text.starts_with("# A GPU (sm_90), 2026-01-31: recorded by cuda_probes_test; digest of the inputs: "));
   const std::optional<Golden> golden = parse_golden(text);
   ASSERT_TRUE(golden);
   EXPECT_EQ(golden->inputs, digest(kExact.in));
@@ -84,10 +84,10 @@ TEST(ProbeGolden, IsReadAsItWasWritten) {
 }
 
 TEST(ProbeGolden, IsNotReadWhereItIsDamaged) {
-  const std::string text = golden_text(kExact, counted(30), "A card");
+  const std::string text = golden_text(kExact, counted(30), "A GPU");
   EXPECT_FALSE(parse_golden(""));
   EXPECT_FALSE(parse_golden(text.substr(2)));
-  EXPECT_FALSE(parse_golden("# A card: of unknown inputs\n00000001\n"));
+  EXPECT_FALSE(parse_golden("# A GPU: of unknown inputs\n00000001\n"));
   EXPECT_FALSE(parse_golden(text + "0000001\n")) << "a digit is missing";
   EXPECT_FALSE(parse_golden(text + "0000001g\n"));
 }

@@ -98,7 +98,7 @@ WarpMatrices matrices_of(const uint32_t* words, float (*wide)(uint16_t)) {
   return matrices;
 }
 
-// What separates two sums of the same 17 terms, in units of 2^-23 times the sum of their magnitudes. The card aligns
+// What separates two sums of the same 17 terms, in units of 2^-23 times the sum of their magnitudes. The GPU aligns
 // the products of one pass to the greatest of them and the accumulator and truncates each to at least float32's 24
 // bits: less than a unit for each of 17 terms, and one for the sum; with passes of 8 products there is one more
 // accumulator and one more sum: 20. The twin rounds 16 times, to half a unit: 8.

@@ -1,4 +1,4 @@
-// What the products of matrices are given. Where sums are rounded, the card adds in another order than its host twin,
+// What the products of matrices are given. Where sums are rounded, the GPU adds in another order than its host twin,
 // and truncates: those probes have bounds; the others are exact whatever the order.
 #pragma once
 

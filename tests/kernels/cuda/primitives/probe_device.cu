@@ -69,13 +69,13 @@ Outcome run(const std::string& name, const Words& in) {
 
 test::ProbeDevice probe_device() {
   int count = 0;
-  cudaDeviceProp card;
-  if (cudaGetDeviceCount(&count) != cudaSuccess || count == 0 || cudaGetDeviceProperties(&card, 0) != cudaSuccess) {
+  cudaDeviceProp gpu;
+  if (cudaGetDeviceCount(&count) != cudaSuccess || count == 0 || cudaGetDeviceProperties(&gpu, 0) != cudaSuccess) {
     cudaGetLastError();
     return {};
   }
   test::ProbeDevice device;
-  device.card = std::string(card.name) + " (sm_" + std::to_string(card.major) + std::to_string(card.minor) + ")";
+  device.gpu = std::string(gpu.name) + " (sm_" + std::to_string(gpu.major) + std::to_string(gpu.minor) + ")";
   for (const ProbeKernel& probe : all_kernels()) device.kernels.emplace_back(probe.name);
   device.run = run;
   return device;

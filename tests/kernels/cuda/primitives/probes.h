@@ -1,4 +1,4 @@
-// The probes of CUDA primitives: small kernels (*_probes.cu) that make words of words, compiled by nvcc for the card
+// The probes of CUDA primitives: small kernels (*_probes.cu) that make words of words, compiled by nvcc for the GPU
 // and as plain C++ for fibers, so that tests can hold the one to the other. Any thread, one call at a time.
 #pragma once
 
@@ -14,12 +14,12 @@ using Words = std::vector<uint32_t>;
 struct Outcome {
   Words words;
   std::string error;         // why there are none
-  bool has_no_code = false;  // that is the error: the kernel needs a newer card
+  bool has_no_code = false;  // that is the error: the kernel needs a newer GPU
 };
 
 // One compilation of the probes, and what it runs on.
 struct ProbeDevice {
-  std::string card;  // "NVIDIA H200 (sm_90)"; empty: there is none, and run is not to be called
+  std::string gpu;  // "NVIDIA H200 (sm_90)"; empty: there is none, and run is not to be called
   std::vector<std::string> kernels;
   Outcome (*run)(const std::string& kernel, const Words& in) = nullptr;
 };

@@ -1,8 +1,8 @@
-// The primitives on random bits: the card against what it gave before, the fibers against the card.
+// The primitives on random bits: the GPU against what it gave before, the fibers against the GPU.
 //
 //   HALFTONE_REQUIRE=cuda:0 HALFTONE_WRITE_GOLDEN=<folder> cuda_probes_test
 //
-// on a machine with a card compares it with the fibers and writes what it gave: the goldens are kept beside this file.
+// on a machine with a GPU compares it with the fibers and writes what it gave: the goldens are kept beside this file.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -40,9 +40,9 @@ Words on_fibers(const Probe& probe, const cuda_host::Settings& settings = {}) {
   return outcome.words;
 }
 
-void write_golden(const Probe& probe, const Words& words, const std::string& folder, const std::string& card) {
+void write_golden(const Probe& probe, const Words& words, const std::string& folder, const std::string& gpu) {
   std::ofstream file(folder + "/" + probe.name + ".txt", std::ios::binary);
-  file << golden_text(probe, words, card + ", " + today());
+  file << golden_text(probe, words, gpu + ", " + today());
   EXPECT_TRUE(file.flush()) << "cannot write into " << folder;
 }
 
@@ -62,7 +62,7 @@ class DeviceProbes : public testing::TestWithParam<std::tuple<std::string, Probe
 
   void SetUp() override {
     device_ = device_name() == kCard ? cuda::probe_device() : cuda_host::probe_device();
-    if (!device_.card.empty()) return;
+    if (!device_.gpu.empty()) return;
     if (is_required({device_name(), ""})) FAIL() << device_name() << " is required and not here";
     GTEST_SKIP() << device_name() << " is not on this machine";
   }
@@ -72,18 +72,18 @@ class DeviceProbes : public testing::TestWithParam<std::tuple<std::string, Probe
 
 TEST_P(DeviceProbes, GiveWhatTheCardGave) {
   const Outcome outcome = device_.run(probe().kernel, probe().in);
-  if (outcome.has_no_code) GTEST_SKIP() << device_.card << " is too old for this primitive";
+  if (outcome.has_no_code) GTEST_SKIP() << device_.gpu << " is too old for this primitive";
   ASSERT_EQ(outcome.error, "");
   if (device_name() == kCard) {
-    EXPECT_TRUE(agree(probe(), on_fibers(probe()), outcome.words)) << "fibers and card";
+    EXPECT_TRUE(agree(probe(), on_fibers(probe()), outcome.words)) << "fibers and GPU";
     if (const char* folder = std::getenv("HALFTONE_WRITE_GOLDEN"); folder != nullptr) {
-      return write_golden(probe(), outcome.words, folder, device_.card);
+      return write_golden(probe(), outcome.words, folder, device_.gpu);
     }
   }
   std::ifstream file(kGoldens + probe().name + ".txt", std::ios::binary);
   if (!file) {
     if (device_name() == kCard) return;  // compared it is
-    GTEST_SKIP() << "no card has recorded it: HALFTONE_REQUIRE=cuda:0 HALFTONE_WRITE_GOLDEN=" << kGoldens
+    GTEST_SKIP() << "no GPU has recorded it: HALFTONE_REQUIRE=cuda:0 HALFTONE_WRITE_GOLDEN=" << kGoldens
                  << " cuda_probes_test, where there is one";
   }
   std::ostringstream text;
@@ -145,7 +145,7 @@ TEST(Probes, AreOfEveryKernelAndHaveNamesOfTheirOwn) {
 
 TEST(Probes, GoldensAreSmall) {
   size_t bytes = 0;
-  for (const Probe& probe : all_probes()) bytes += golden_text(probe, on_fibers(probe), "An ordinary card").size();
+  for (const Probe& probe : all_probes()) bytes += golden_text(probe, on_fibers(probe), "An ordinary GPU").size();
   EXPECT_LT(bytes, 200'000u);
 }
 

@@ -1,4 +1,4 @@
-// What a card can do at best, measured on it.
+// The roofline of a GPU, measured on it: bytes per second of a copy, operations per second of mma.
 #pragma once
 
 #include "kernels/contract/device.h"
@@ -6,6 +6,6 @@
 
 namespace halftone::HALFTONE_CUDA_NAMESPACE {
 
-DeviceFloor measure_floor(int processors, Stream& stream);
+DeviceRoofline measure_roofline(int sm_count, Stream& stream);
 
 }  // namespace halftone::HALFTONE_CUDA_NAMESPACE

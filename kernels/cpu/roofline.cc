@@ -26,30 +26,30 @@ double best_seconds(Run run) {
 
 }  // namespace
 
-DeviceFloor cpu_measure_floor(const CpuContext& context, std::span<const float> memory) {
+DeviceRoofline cpu_measure_roofline(const CpuContext& context, std::span<const float> memory) {
   const CpuOps& ops = context.ops();
   std::atomic<float> keep{0};  // what the loops return must go somewhere
-  DeviceFloor floor;
+  DeviceRoofline roofline;
   const int64_t piece_floats = static_cast<int64_t>(memory.size()) / kPieces;
   auto read = [&](int64_t piece, int) { keep = ops.read_all(memory.data() + piece * piece_floats, piece_floats); };
   if (!memory.empty()) {
-    floor.bytes_per_second =
+    roofline.bytes_per_second =
         static_cast<double>(memory.size_bytes()) / best_seconds([&] { context.pool.run(kPieces, read); });
   }
   for (int kind = 0; kind < kArithmetics; ++kind) {
     std::atomic<int64_t> multiply_adds{0};
     auto multiply = [&](int64_t, int) {
       int64_t done = 0;
-      keep = ops.multiply_add[kind](ops.floor_rounds, &done);
+      keep = ops.multiply_add[kind](ops.roofline_rounds, &done);
       multiply_adds += done;
     };
     const double seconds = best_seconds([&] {
       multiply_adds = 0;
       context.pool.run(4 * context.pool.threads(), multiply);
     });
-    floor.operations_per_second[kind] = 2 * static_cast<double>(multiply_adds) / seconds;
+    roofline.operations_per_second[kind] = 2 * static_cast<double>(multiply_adds) / seconds;
   }
-  return floor;
+  return roofline;
 }
 
 }  // namespace halftone

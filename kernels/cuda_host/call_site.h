@@ -3,12 +3,14 @@
 
 namespace halftone::cuda_host {
 
-struct Place {
+struct CallSite {
   const char* file = "";
   int line = 0;
 
-  static constexpr Place here(const char* file = __builtin_FILE(), int line = __builtin_LINE()) { return {file, line}; }
-  bool operator==(const Place&) const = default;
+  static constexpr CallSite here(const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
+    return {file, line};
+  }
+  bool operator==(const CallSite&) const = default;
 };
 
 }  // namespace halftone::cuda_host

@@ -1,4 +1,5 @@
-// Reductions over a block of whole warps, in one order: lanes of a warp by a tree, then the warps one after the other.
+// Reductions over a CTA of whole warps, in one order: the lanes of a warp by a tree, then the warps one after the
+// other.
 #pragma once
 
 #include "kernels/cuda/launch.h"
@@ -21,7 +22,7 @@ struct Max {
 // Several numbers, each by itself; every thread gets the results. scratch: shared, kCount floats for each warp; free
 // again when the call returns.
 template <typename Op, int kCount>
-HALFTONE_DEVICE void reduce_block(float (&values)[kCount], float* scratch) {
+HALFTONE_DEVICE void reduce_cta(float (&values)[kCount], float* scratch) {
   const int warps = static_cast<int>(blockDim.x) / kWarp;
   HALFTONE_UNROLL
   for (int i = 0; i < kCount; ++i) {
@@ -38,9 +39,9 @@ HALFTONE_DEVICE void reduce_block(float (&values)[kCount], float* scratch) {
 }
 
 template <typename Op>
-HALFTONE_DEVICE float reduce_block(float value, float* scratch) {
+HALFTONE_DEVICE float reduce_cta(float value, float* scratch) {
   float values[1] = {value};
-  reduce_block<Op>(values, scratch);
+  reduce_cta<Op>(values, scratch);
   return values[0];
 }
 

@@ -1,5 +1,5 @@
-// The loops behind DeviceFloor, over the vector primitives S. What they return depends on all of the work, so nothing
-// is left out.
+// The loops behind DeviceRoofline, over the vector primitives S. What they return depends on all of the work, so
+// nothing is left out.
 #pragma once
 
 #include <cstdint>

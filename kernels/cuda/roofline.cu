@@ -1,4 +1,4 @@
-#include "kernels/cuda/floor.h"
+#include "kernels/cuda/roofline.h"
 
 #include <algorithm>
 
@@ -47,7 +47,7 @@ HALFTONE_KERNEL void HALFTONE_LAUNCH_BOUNDS(kThreads, 2) mma_rate_kernel(typenam
   out[blockIdx.x * kThreads + threadIdx.x] = all;
 }
 
-// The least seconds that the work took on the device, of some tries.
+// Runs the work kTries times; the least seconds that it took on the device.
 template <typename Work>
 double time_of(Stream& stream, const Work& work) {
   cudaEvent_t begin = nullptr, end = nullptr;
@@ -57,7 +57,7 @@ double time_of(Stream& stream, const Work& work) {
   for (int i = 0; i < kTries && stream.ok(); ++i) {
     float milliseconds = 0;
     stream.check(cudaEventRecord(begin, stream.get()), "cudaEventRecord");
-    stream.check(work(), "measuring the card");
+    stream.check(work(), "measuring the GPU's roofline");
     stream.check(cudaEventRecord(end, stream.get()), "cudaEventRecord");
     stream.synchronize();
     stream.check(cudaEventElapsedTime(&milliseconds, begin, end), "cudaEventElapsedTime");
@@ -69,8 +69,8 @@ double time_of(Stream& stream, const Work& work) {
 }
 
 template <typename Mma>
-double operations_per_second(int processors, Stream& stream) {
-  const unsigned blocks = static_cast<unsigned>(2 * processors);
+double operations_per_second(int sm_count, Stream& stream) {
+  const unsigned blocks = static_cast<unsigned>(2 * sm_count);  // two resident CTAs for each SM
   const LaunchShape shape{dim3(blocks), dim3(kThreads), 0, stream.get()};
   void* out = nullptr;
   if (cudaMalloc(&out, size_t{blocks} * kThreads * sizeof(typename Mma::Sum)) != cudaSuccess) return 0;
@@ -84,7 +84,7 @@ double operations_per_second(int processors, Stream& stream) {
   return rate;
 }
 
-// Of a copy within the card's memory: bytes read and bytes written.
+// Of a copy within the GPU's memory: bytes read plus bytes written.
 double bytes_per_second(Stream& stream) {
   double rate = 0, seconds = 0;
   for (size_t bytes = kCopyLeast; seconds < kLeastSeconds && bytes <= kCopyMost && stream.ok(); bytes *= 2) {
@@ -102,14 +102,14 @@ double bytes_per_second(Stream& stream) {
 
 }  // namespace
 
-DeviceFloor measure_floor(int processors, Stream& stream) {
-  DeviceFloor floor;
-  const double s8 = operations_per_second<S8Mma>(processors, stream);
-  floor.operations_per_second[static_cast<int>(Arithmetic::kF32)] = operations_per_second<Bf16Mma>(processors, stream);
-  floor.operations_per_second[static_cast<int>(Arithmetic::kS8)] = s8;
-  floor.operations_per_second[static_cast<int>(Arithmetic::kU4)] = s8;  // 4-bit codes go through the int8 units
-  floor.bytes_per_second = bytes_per_second(stream);
-  return floor;
+DeviceRoofline measure_roofline(int sm_count, Stream& stream) {
+  DeviceRoofline roofline;
+  const double s8 = operations_per_second<S8Mma>(sm_count, stream);
+  roofline.operations_per_second[static_cast<int>(Arithmetic::kF32)] = operations_per_second<Bf16Mma>(sm_count, stream);
+  roofline.operations_per_second[static_cast<int>(Arithmetic::kS8)] = s8;
+  roofline.operations_per_second[static_cast<int>(Arithmetic::kU4)] = s8;  // 4-bit codes go through the int8 units
+  roofline.bytes_per_second = bytes_per_second(stream);
+  return roofline;
 }
 
 }  // namespace halftone::HALFTONE_CUDA_NAMESPACE

@@ -1,7 +1,0 @@
-#include "kernels/devices/host_card.h"
-
-namespace halftone {
-
-std::unique_ptr<Device> make_host_card(Ledger&) { return nullptr; }
-
-}  // namespace halftone
