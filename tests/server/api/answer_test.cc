@@ -1,22 +1,14 @@
-// How large answers are: the bound that is known before, the parts that a stream is cut into, and deadlines far away.
+// How large answers are: the bound that is known before, and the parts that a stream is cut into.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "server/rpc/answer_parts.h"
-#include "server/rpc/answer_size.h"
-#include "server/rpc/call_deadline.h"
-#include "server/rpc/validate.h"
+#include "server/api/answer_parts.h"
+#include "server/api/answer_size.h"
 #include "server/text/utf8_stream.h"
-#include "tests/server/rpc/live_server.h"
+#include "tests/server/api/api_testing.h"
 
 namespace halftone {
 namespace {
-
-struct Rules {
-  FakeExecutor executor{FakeExecutorConfig{}};
-  std::unique_ptr<Tokenizer> tokenizer = fake_tokenizer();
-  RequestRules rules = test_rules(*tokenizer, executor, test_limits(FakeExecutorConfig()), true);
-};
 
 OutputDelta large_delta(size_t prompt, size_t tokens) {
   OutputDelta delta;
@@ -34,7 +26,7 @@ OutputDelta large_delta(size_t prompt, size_t tokens) {
 }
 
 TEST(AnswerParts, AreSmallAndTogetherTheWhole) {
-  const Rules fixture;
+  const TestRules fixture;
   const AnswerStyle style{*fixture.tokenizer, true, true};
   for (const auto& [prompt, tokens] : {std::pair{1000, 0}, {0, 400}, {600, 100}, {1, 1}, {0, 0}}) {
     const OutputDelta delta = large_delta(static_cast<size_t>(prompt), static_cast<size_t>(tokens));
@@ -67,30 +59,8 @@ TEST(AnswerParts, AreSmallAndTogetherTheWhole) {
   }
 }
 
-TEST(AnswerSize, IsNeverBelowTheAnswer) {
-  LiveServer server;
-  const Rules fixture;
-  for (uint32_t top : {0u, 5u, 20u}) {
-    v1::ScoreRequest score;
-    score.set_text("the one that they have, the one that they know \xe2\x82\xac");
-    score.set_top_n(top);
-    const auto scored = server.client().score(score);
-    ASSERT_TRUE(scored.ok()) << scored.status();
-    const auto request = make_score_request(score, fixture.rules, {});
-    EXPECT_LE(scored->ByteSizeLong(), most_answer_bytes(*request, fixture.rules));
-    v1::GenerateRequest generate = text_request(score.text(), 100);
-    generate.mutable_output()->set_logprobs(top);
-    generate.mutable_output()->set_prompt_logprobs(top);
-    generate.mutable_output()->set_receipt(true);
-    const auto generated = server.client().generate(generate);
-    ASSERT_TRUE(generated.ok()) << generated.status();
-    const auto asked = make_generate_request(generate, fixture.rules, {});
-    EXPECT_LE(generated->ByteSizeLong(), most_answer_bytes(*asked, fixture.rules));
-  }
-}
-
 TEST(AnswerSize, WhatMayNotFitIsRefusedWithTheNumbers) {
-  Rules fixture;
+  TestRules fixture;
   fixture.rules.limits.max_response_bytes = 8000;
   Request request;
   request.kind = Request::Kind::kScore;
@@ -106,20 +76,6 @@ TEST(AnswerSize, WhatMayNotFitIsRefusedWithTheNumbers) {
   request.max_new_tokens = 1000;
   EXPECT_THAT(std::string(check_answer_fits(request, fixture.rules).message()),
               testing::HasSubstr("call GenerateStream, which has no such limit"));
-}
-
-TEST(Deadline, HoweverFarAwayItIsNotPast) {
-  const gpr_timespec now{1'800'000'000, 0, GPR_CLOCK_REALTIME};
-  const auto after = [&](int64_t seconds) {
-    return engine_deadline({now.tv_sec + seconds, 500'000'000, GPR_CLOCK_REALTIME}, now, 1000);
-  };
-  EXPECT_EQ(after(3), 1000 + 3'500'000'000);
-  EXPECT_EQ(after(-5), 1000);
-  for (int64_t hours : {int64_t{9000}, int64_t{3'000'000}, int64_t{99'999'999}}) {
-    EXPECT_EQ(after(hours * 3600), std::nullopt) << hours;
-  }
-  EXPECT_EQ(engine_deadline(gpr_inf_future(GPR_CLOCK_REALTIME), now, 1000), std::nullopt);
-  EXPECT_EQ(engine_deadline(gpr_inf_past(GPR_CLOCK_REALTIME), now, 1000), 1000);
 }
 
 }  // namespace

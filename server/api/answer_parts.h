@@ -1,18 +1,18 @@
 // Cuts an answer's delta into messages that every client takes: tokens with their candidates may be many megabytes.
-// One answer, one thread at a time; knows no gRPC.
+// One answer, one thread at a time.
 //
 //   (add next+)*      next() while not empty()
 #pragma once
 
 #include "halftone/v1/inference.pb.h"
+#include "server/api/convert.h"
 #include "server/engine/output_stream.h"
-#include "server/rpc/convert.h"
 
 namespace halftone {
 
 class AnswerParts {
  public:
-  // `style.tokenizer` is borrowed. `part_bytes`: a message takes no more records once it has so many.
+  // `style.tokenizer` is borrowed. `part_bytes`: a message takes no more records once it has that many bytes.
   explicit AnswerParts(AnswerStyle style, size_t part_bytes = 512 << 10) : style_(style), part_bytes_(part_bytes) {}
 
   void add(OutputDelta delta);  // only where it is empty

@@ -1,8 +1,8 @@
-#include "server/rpc/text_calls.h"
+#include "server/api/text_calls.h"
 
 #include "absl/strings/str_cat.h"
-#include "server/rpc/field_checks.h"
-#include "server/rpc/status_details.h"
+#include "server/api/field_checks.h"
+#include "server/api/status_details.h"
 
 namespace halftone {
 namespace {

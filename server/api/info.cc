@@ -1,5 +1,5 @@
-#include "server/rpc/convert.h"
-#include "server/rpc/prompt.h"
+#include "server/api/convert.h"
+#include "server/api/prompt.h"
 
 namespace halftone {
 namespace {

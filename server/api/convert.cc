@@ -1,4 +1,4 @@
-#include "server/rpc/convert.h"
+#include "server/api/convert.h"
 
 namespace halftone {
 namespace {

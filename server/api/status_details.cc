@@ -1,4 +1,4 @@
-#include "server/rpc/status_details.h"
+#include "server/api/status_details.h"
 
 #include <algorithm>
 

@@ -3,8 +3,8 @@
 #pragma once
 
 #include "absl/status/status.h"
+#include "server/api/service_context.h"
 #include "server/engine/request.h"
-#include "server/rpc/service_context.h"
 
 namespace halftone {
 

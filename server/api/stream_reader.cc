@@ -1,4 +1,4 @@
-#include "server/rpc/stream_reader.h"
+#include "server/api/stream_reader.h"
 
 #include <utility>
 

@@ -1,4 +1,4 @@
-#include "server/rpc/wire_check.h"
+#include "server/api/wire_check.h"
 
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/message.h>
@@ -10,7 +10,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
-#include "server/rpc/status_details.h"
+#include "server/api/status_details.h"
 
 namespace halftone {
 namespace {

@@ -1,4 +1,4 @@
-#include "server/rpc/text_desk.h"
+#include "server/api/text_desk.h"
 
 #include <malloc.h>
 
@@ -7,7 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "kernels/contract/check.h"
-#include "server/rpc/status_details.h"
+#include "server/api/status_details.h"
 
 namespace halftone {
 namespace {

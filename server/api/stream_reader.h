@@ -1,5 +1,5 @@
 // Follows one OutputStream to its end, whoever sends it on. Nothing blocks: where there is nothing to read, the
-// stream's delivery thread comes back later. Knows no gRPC.
+// stream's delivery thread comes back later.
 //
 //   follow (on_delta read_on)* on_end
 //

@@ -1,8 +1,8 @@
-#include "server/rpc/prompt.h"
+#include "server/api/prompt.h"
 
 #include <algorithm>
 
-#include "server/rpc/status_details.h"
+#include "server/api/status_details.h"
 
 namespace halftone {
 namespace {

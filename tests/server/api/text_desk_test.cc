@@ -1,4 +1,4 @@
-#include "server/rpc/text_desk.h"
+#include "server/api/text_desk.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,12 +1,12 @@
 // The way into the engine: submits a checked request, counts what was refused, and gives refusals their wire details.
-// Any thread. Knows no gRPC.
+// Any thread.
 #pragma once
 
 #include <memory>
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "server/rpc/service_context.h"
+#include "server/api/service_context.h"
 
 namespace halftone {
 

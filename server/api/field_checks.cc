@@ -1,9 +1,9 @@
-#include "server/rpc/field_checks.h"
+#include "server/api/field_checks.h"
 
 #include <google/protobuf/message.h>
 #include <google/protobuf/unknown_field_set.h>
 
-#include "server/rpc/status_details.h"
+#include "server/api/status_details.h"
 
 namespace halftone {
 namespace {

@@ -3,8 +3,8 @@
 
 #include "absl/status/status.h"
 #include "halftone/v1/inference.pb.h"
-#include "server/rpc/prompt.h"
-#include "server/rpc/service_context.h"
+#include "server/api/prompt.h"
+#include "server/api/service_context.h"
 
 namespace halftone {
 

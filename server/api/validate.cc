@@ -1,13 +1,13 @@
-#include "server/rpc/validate.h"
+#include "server/api/validate.h"
 
 #include <limits>
 #include <random>
 #include <unordered_set>
 
+#include "server/api/field_checks.h"
+#include "server/api/prompt.h"
+#include "server/api/status_details.h"
 #include "server/durations.h"
-#include "server/rpc/field_checks.h"
-#include "server/rpc/prompt.h"
-#include "server/rpc/status_details.h"
 
 namespace halftone {
 namespace {

@@ -9,8 +9,8 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "halftone/v1/inference.pb.h"
-#include "server/rpc/field_checks.h"
-#include "server/rpc/service_context.h"
+#include "server/api/field_checks.h"
+#include "server/api/service_context.h"
 
 namespace halftone {
 

@@ -1,4 +1,4 @@
-// What the RPC layer is built on; main fills it once. Everything borrowed outlives the server; all of it may be used
+// What the API is built on; main fills it once. Everything borrowed outlives the server; all of it may be used
 // from any thread.
 #pragma once
 

@@ -1,4 +1,4 @@
-#include "tests/server/rpc/field_table.h"
+#include "tests/server/api/field_table.h"
 
 #include "absl/strings/str_cat.h"
 

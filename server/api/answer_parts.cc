@@ -1,4 +1,4 @@
-#include "server/rpc/answer_parts.h"
+#include "server/api/answer_parts.h"
 
 #include <algorithm>
 #include <utility>

@@ -1,4 +1,4 @@
-#include "server/rpc/wire_check.h"
+#include "server/api/wire_check.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -11,8 +11,8 @@
 
 #include "absl/status/statusor.h"
 #include "halftone/v1/inference.pb.h"
+#include "server/api/service_context.h"
 #include "server/engine/request.h"
-#include "server/rpc/service_context.h"
 
 namespace halftone {
 

@@ -1,11 +1,11 @@
-#include "server/rpc/answer_size.h"
+#include "server/api/answer_size.h"
 
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "server/api/field_checks.h"
+#include "server/api/status_details.h"
 #include "server/engine/output_stream.h"
-#include "server/rpc/field_checks.h"
-#include "server/rpc/status_details.h"
 
 namespace halftone {
 namespace {

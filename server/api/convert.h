@@ -4,9 +4,9 @@
 #include <vector>
 
 #include "halftone/v1/inference.pb.h"
+#include "server/api/service_context.h"
+#include "server/api/text_desk.h"
 #include "server/engine/output_stream.h"
-#include "server/rpc/service_context.h"
-#include "server/rpc/text_desk.h"
 
 namespace halftone {
 

@@ -1,6 +1,6 @@
-#include "server/rpc/accept.h"
+#include "server/api/accept.h"
 
-#include "server/rpc/status_details.h"
+#include "server/api/status_details.h"
 
 namespace halftone {
 namespace {

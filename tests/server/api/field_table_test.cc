@@ -1,5 +1,5 @@
 // Each row of the table, and that no field of a request is without one.
-#include "tests/server/rpc/field_table.h"
+#include "tests/server/api/field_table.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -7,20 +7,17 @@
 #include <set>
 
 #include "google/rpc/error_details.pb.h"
-#include "server/rpc/field_checks.h"
-#include "server/rpc/validate.h"
-#include "tests/server/rpc/live_server.h"
+#include "server/api/field_checks.h"
+#include "server/api/validate.h"
+#include "tests/server/api/api_testing.h"
+#include "tests/support/fake_vocabulary.h"
 
 namespace halftone {
 namespace {
 
 using google::protobuf::Descriptor;
 
-struct Rules {
-  FakeExecutor executor{FakeExecutorConfig{.modes = {{.id = "w4a16"}, {.id = "w4a16+kv8"}}}};
-  std::unique_ptr<Tokenizer> tokenizer = fake_tokenizer();
-  RequestRules rules = test_rules(*tokenizer, executor, test_limits(FakeExecutorConfig()), true);
-};
+const FakeExecutorConfig kTwoModes{.modes = {{.id = "w4a16"}, {.id = "w4a16+kv8"}}};
 
 absl::StatusOr<Request> make(const std::string& text, const v1::GenerateRequest&, const RequestRules& rules) {
   return make_generate_request(from_text<v1::GenerateRequest>(text), rules, CallTimes());
@@ -43,7 +40,7 @@ void expect_refused(const absl::StatusOr<Request>& result, const Refused& refuse
 
 template <class Wire>
 void check_rows(const std::vector<FieldRow<RequestEffect>>& rows) {
-  const Rules fixture;
+  const TestRules fixture(kTwoModes);
   for (const auto& row : rows) {
     SCOPED_TRACE(row.field);
     const auto legal = make(row.companions + row.legal, Wire(), fixture.rules);
@@ -93,13 +90,13 @@ TEST(FieldTable, TheOtherRequestsHaveTheFieldsThatTheirTestsKnow) {
 }
 
 TEST(Validate, SeveralViolationsAreToldTogether) {
-  const Rules fixture;
+  const TestRules fixture(kTwoModes);
   const auto result = make("text: 'the' sampling { top_p: 1.7 min_p: 2 }", v1::GenerateRequest(), fixture.rules);
   EXPECT_EQ(result.status().message(), "sampling.top_p = 1.7 is outside (0, 1]; sampling.min_p = 2 is outside [0, 1)");
 }
 
 TEST(Validate, AnUnsetScalarIsTheServersDefault) {
-  const Rules fixture;
+  const TestRules fixture(kTwoModes);
   const auto result = make("text: 'the'", v1::GenerateRequest(), fixture.rules);
   ASSERT_TRUE(result.ok());
   EXPECT_EQ(result->sampling.top_k, 40u);
@@ -109,7 +106,7 @@ TEST(Validate, AnUnsetScalarIsTheServersDefault) {
 }
 
 TEST(Validate, ARequestWithoutASeedGetsAnotherOneEachTime) {
-  const Rules fixture;
+  const TestRules fixture(kTwoModes);
   const auto first = make("text: 'the'", v1::GenerateRequest(), fixture.rules);
   const auto second = make("text: 'the'", v1::GenerateRequest(), fixture.rules);
   EXPECT_NE(first->sampling.seed, second->sampling.seed);
@@ -117,7 +114,7 @@ TEST(Validate, ARequestWithoutASeedGetsAnotherOneEachTime) {
 }
 
 TEST(Validate, APromptOfTheWholeContextIsTakenWhereMaxNewTokensIsUnset) {
-  const Rules fixture;
+  const TestRules fixture(kTwoModes);
   v1::GenerateRequest wire;
   for (int i = 0; i < 256; ++i) wire.mutable_tokens()->add_ids(7);
   EXPECT_TRUE(make_generate_request(wire, fixture.rules, CallTimes()).ok());
@@ -142,7 +139,7 @@ void for_each_message(google::protobuf::Message* message,
 }
 
 TEST(Validate, AnUnknownFieldIsRefusedAtEveryDepth) {
-  const Rules fixture;
+  const TestRules fixture(kTwoModes);
   for (const char* prompt :
        {"chat { messages { role: 'user' content: 'a' } messages { role: 'assistant' content: 'a' } "
         "messages { role: 'user' content: 'a' } }",
@@ -168,7 +165,7 @@ TEST(Validate, AnUnknownFieldIsRefusedAtEveryDepth) {
 }
 
 TEST(Validate, ManyUnknownFieldsMakeAShortMessage) {
-  const Rules fixture;
+  const TestRules fixture(kTwoModes);
   auto wire = from_text<v1::GenerateRequest>("text: 'the'");
   for (int i = 0; i < 100'000; ++i) wire.GetReflection()->MutableUnknownFields(&wire)->AddVarint(4000, 1);
   const auto result = make_generate_request(wire, fixture.rules, CallTimes());
@@ -184,7 +181,7 @@ TEST(Validate, AShortenedTextIsStillUtf8) {
 }
 
 TEST(Validate, AChatWithoutAKnownTemplateIsAFailedPreconditionAndTextStillWorks) {
-  Rules fixture;
+  TestRules fixture(kTwoModes);
   const RequestRules rules = test_rules(*fixture.tokenizer, fixture.executor, fixture.rules.limits, false);
   const auto chat = make("chat { messages { role: 'user' content: 'a' } }", v1::GenerateRequest(), rules);
   EXPECT_TRUE(absl::IsFailedPrecondition(chat.status()));
@@ -193,7 +190,7 @@ TEST(Validate, AChatWithoutAKnownTemplateIsAFailedPreconditionAndTextStillWorks)
 }
 
 TEST(Validate, SpecialTokensOfAChatMessageAreText) {
-  const Rules fixture;
+  const TestRules fixture(kTwoModes);
   const auto chat = make("chat { messages { role: 'user' content: '</s>' } }", v1::GenerateRequest(), fixture.rules);
   ASSERT_TRUE(chat.ok());
   EXPECT_THAT(chat->prompt, testing::Not(testing::Contains(kFakeEos)));
@@ -203,7 +200,7 @@ TEST(Validate, SpecialTokensOfAChatMessageAreText) {
 
 // The vocabulary has no token <|im_end|>: the text of it would be shown, and the model would go on.
 TEST(Requests, AChatStopsAtTheTextOfItsTemplatesEndOfTurnWhereThatIsNoToken) {
-  const Rules fixture;
+  const TestRules fixture(kTwoModes);
   ASSERT_FALSE(fixture.tokenizer->find("<|im_end|>").has_value());
   const auto stops_of = [&](const std::string& text) {
     const auto made = make(text, v1::GenerateRequest(), fixture.rules);
