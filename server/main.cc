@@ -22,7 +22,6 @@
 #include "server/log.h"
 #include "server/memory_account.h"
 #include "server/metrics/metrics.h"
-#include "server/model/decoder.h"
 #include "server/net/descriptors.h"
 #include "server/net/socket.h"
 #include "server/quality_cards.h"
@@ -97,7 +96,7 @@ std::vector<ModeDescription> describe_modes(const Executor& executor, const std:
 
 // What is left of a checkpoint when its weights are packed and its files are closed.
 struct Checkpoint {
-  ModelConfig config;
+  ModelSpec spec;
   GenerationDefaults generation;
   std::string format, digest;
   std::unique_ptr<Tokenizer> tokenizer;
@@ -109,10 +108,8 @@ absl::StatusOr<Checkpoint> load_checkpoint(const ServerConfig& config, const std
   absl::StatusOr<ModelSource> source = open_model(config.model);
   if (!source.ok()) return source.status();
   for (const std::string& line : source->warnings) spdlog::warn("--model: {}", line);
-  // First of all whether it is a model that we run: nothing else in it means anything before.
-  if (absl::Status status = describe_decoder(*source).status(); !status.ok()) return status;
   Checkpoint checkpoint;
-  checkpoint.config = source->config;
+  checkpoint.spec = source->spec;
   checkpoint.generation = source->generation;
   checkpoint.format = source->format;
   checkpoint.digest = source->digest;
@@ -152,8 +149,8 @@ ServerFacts make_facts(const Checkpoint& checkpoint, Device& device, const Serve
   DeviceFacts facts{std::string(device.name()), device.description(), std::string(device.kernel_name()),
                     static_cast<uint32_t>(config.threads), memory};
   return {kVersion,
-          checkpoint.config.name,
-          checkpoint.config.architecture,
+          checkpoint.spec.name,
+          checkpoint.spec.family,
           checkpoint.digest,
           checkpoint.format,
           {facts},
@@ -163,7 +160,7 @@ ServerFacts make_facts(const Checkpoint& checkpoint, Device& device, const Serve
 
 // How long a sequence may be, and why it is not what somebody expects.
 void log_context(const Checkpoint& checkpoint, const ServerConfig& config) {
-  const int64_t context = checkpoint.executor->context(), own = checkpoint.config.context;
+  const int64_t context = checkpoint.executor->context(), own = checkpoint.spec.context;
   if (config.max_context > context) {
     spdlog::warn("--max-context {}: a sequence has at most {} tokens, which is {}", config.max_context, context,
                  context == own ? "the model's context" : "what the KV pages hold (--kv-bytes)");
@@ -181,7 +178,7 @@ void log_ready(const Checkpoint& checkpoint, const RpcServer& rpc, const HttpSer
                  mode.kv_bytes_per_token, mode.import);
   }
   log_context(checkpoint, config);
-  spdlog::info("serving {} on {} (gRPC) and http://{}/metrics", checkpoint.config.name,
+  spdlog::info("serving {} on {} (gRPC) and http://{}/metrics", checkpoint.spec.name,
                endpoint_text(config.listen, rpc.port()), endpoint_text(config.listen, http.port()));
 }
 
@@ -247,7 +244,7 @@ int run(const ServerConfig& config, StopSignals& signals) {
   if (!loaded.ok()) return fail("--model", loaded.status());
   Checkpoint& checkpoint = *loaded;
 
-  Metrics metrics(checkpoint.config.name, describe_modes(*checkpoint.executor, checkpoint.format));
+  Metrics metrics(checkpoint.spec.name, describe_modes(*checkpoint.executor, checkpoint.format));
   auto memory = [&] { return memory_account(device, nullptr, System(config.system_root)); };
   metrics.on_scrape(memory);
   EngineConfig engine_config;
