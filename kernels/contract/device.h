@@ -5,8 +5,8 @@
 // Memory of a device need not be the host's: pointers in calls, tensors and matrices are the device's, spans the
 // host's, and only results that a function returns or writes into a span are there when it returns.
 //
-//   (begin embed (linear rope_store attention (linear norm?)+)* (gather_rows linear reduce_logits rank*)* take_clamped
-//   error)*
+//   (begin embed (linear rope_store attention (linear norm? | linear route experts)+)* (gather_rows linear
+//   reduce_logits rank*)* take_clamped error)*
 #pragma once
 
 #include <cstddef>
@@ -17,6 +17,7 @@
 #include <string_view>
 #include <vector>
 
+#include "kernels/contract/experts.h"
 #include "kernels/contract/kv_format.h"
 #include "kernels/contract/ledger.h"
 #include "kernels/contract/linear.h"
@@ -228,6 +229,10 @@ class Device {
   // Independent products of one x (equal x and norm), as one parallel piece of work.
   virtual void linear(std::span<const LinearCall> calls) = 0;
   virtual void norm(const NormCall& call) = 0;
+  virtual void route(const RouteCall& call) = 0;
+  virtual void experts(const ExpertsCall& call) = 0;
+  // Whether work that calls experts() may be replayable(). False: the device reads the choice in the midst of it.
+  virtual bool replays_experts() const { return true; }
   virtual void rope_store(const RopeStoreCall& call) = 0;
   virtual void attention(const AttentionCall& call) = 0;
   // Row i of `to` becomes row rows[i] of `from`, for at most kGatherRows of them; equal columns and types.
@@ -237,6 +242,9 @@ class Device {
   virtual uint32_t rank(const float* logits, int64_t vocabulary, int32_t id) = 0;
   // work(0) to work(items - 1) on the host, in any order; at once where the device has threads of its own for it.
   virtual void on_host(int64_t items, const std::function<void(int64_t)>& work);
+  // How many experts were read since the last call, each once for each experts() that some token chose it in; waits for
+  // the device.
+  virtual int64_t take_experts_read() = 0;
   // K and V values beyond the KV format's range and clamped since the last call; waits for the device.
   virtual int64_t take_clamped() = 0;
 };

@@ -115,6 +115,8 @@ class CpuDevice final : public Device {
       row_norm(call.x.f32(row), call.weight, call.epsilon, call.x.cols, call.y.f32(row));
     });
   }
+  void route(const RouteCall& call) override { cpu_route(context_, call); }
+  void experts(const ExpertsCall& call) override { experts_read_ += cpu_experts(context_, call); }
   void rope_store(const RopeStoreCall& call) override { clamped_ += cpu_rope_store(context_, call); }
   void attention(const AttentionCall& call) override { cpu_attention(context_, call); }
   void gather_rows(const Tensor& from, std::span<const int64_t> rows, const Tensor& to) override {
@@ -130,6 +132,7 @@ class CpuDevice final : public Device {
   void on_host(int64_t items, const std::function<void(int64_t)>& work) override {
     pool_.run(items, [&](int64_t item, int) { work(item); });
   }
+  int64_t take_experts_read() override { return std::exchange(experts_read_, 0); }
   int64_t take_clamped() override { return std::exchange(clamped_, 0); }
 
  private:
@@ -137,6 +140,7 @@ class CpuDevice final : public Device {
   ThreadPool pool_;
   CpuContext context_;
   int64_t clamped_ = 0;
+  int64_t experts_read_ = 0;
 };
 
 }  // namespace

@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <bit>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #include "kernels/contract/check.h"
 #include "kernels/cuda/batch_memory.h"
+#include "kernels/cuda/experts.h"
 #include "kernels/cuda/gather.h"
 #include "kernels/cuda/graphs.h"
 #include "kernels/cuda/kv.h"
@@ -42,7 +44,8 @@ class Backend final : public Device {
         batch_(stream_, ledger),
         graphs_(stream_, ledger),
         reducer_(stream_, ledger),
-        clamped_(stream_, ledger) {
+        clamped_(stream_, ledger),
+        experts_(stream_, ledger) {
     clamped_.reserve(1);
     clear_clamped();
   }
@@ -126,6 +129,11 @@ class Backend final : public Device {
   void norm(const NormCall& call) override {
     stream_.check(HALFTONE_CUDA_NAMESPACE::norm(call, stream_.get()), "norm");
   }
+  void route(const RouteCall& call) override {
+    stream_.check(HALFTONE_CUDA_NAMESPACE::route(call, batch_.device().tokens, stream_.get()), "routing");
+  }
+  void experts(const ExpertsCall& call) override { experts_read_ += experts_.run(call, workspace_, sm_count_); }
+  bool replays_experts() const override { return false; }
   void rope_store(const RopeStoreCall& call) override {
     DeviceRope rope;
     rope.q = static_cast<uint16_t*>(call.q.data);
@@ -177,6 +185,7 @@ class Backend final : public Device {
   uint32_t rank(const float* logits, int64_t vocabulary, int32_t id) override {
     return reducer_.rank(logits, vocabulary, id);
   }
+  int64_t take_experts_read() override { return std::exchange(experts_read_, 0); }
   int64_t take_clamped() override {
     if (!stream_.ok()) return 0;
     clamped_.download(1);
@@ -220,6 +229,8 @@ class Backend final : public Device {
   Graphs graphs_;
   LogitReducer reducer_;
   Staging<int32_t> clamped_;
+  ExpertRunner experts_;
+  int64_t experts_read_ = 0;
   Workspace workspace_;
   int64_t rows_ = 0;
   std::mutex copies_;

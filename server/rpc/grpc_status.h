@@ -3,7 +3,7 @@
 
 #include <grpcpp/support/status.h>
 
-#include "server/rpc/status_details.h"
+#include "server/api/status_details.h"
 
 namespace halftone {
 

@@ -5,7 +5,7 @@
 #include <grpcpp/support/slice.h>
 
 #include "absl/status/statusor.h"
-#include "server/rpc/wire_check.h"
+#include "server/api/wire_check.h"
 
 namespace halftone {
 

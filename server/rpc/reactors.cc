@@ -3,16 +3,16 @@
 #include <chrono>
 #include <utility>
 
-#include "server/rpc/accept.h"
-#include "server/rpc/answer_parts.h"
-#include "server/rpc/answer_size.h"
+#include "server/api/accept.h"
+#include "server/api/answer_parts.h"
+#include "server/api/answer_size.h"
+#include "server/api/convert.h"
+#include "server/api/stream_reader.h"
+#include "server/api/text_calls.h"
+#include "server/api/validate.h"
 #include "server/rpc/call_deadline.h"
-#include "server/rpc/convert.h"
 #include "server/rpc/grpc_status.h"
 #include "server/rpc/messages.h"
-#include "server/rpc/stream_reader.h"
-#include "server/rpc/text_calls.h"
-#include "server/rpc/validate.h"
 
 namespace halftone {
 namespace {

@@ -8,8 +8,8 @@
 
 #include "absl/status/status.h"
 #include "halftone/v1/inference.pb.h"
-#include "server/rpc/service_context.h"
-#include "server/rpc/text_desk.h"
+#include "server/api/service_context.h"
+#include "server/api/text_desk.h"
 
 namespace halftone {
 

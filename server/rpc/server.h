@@ -11,7 +11,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "server/rpc/service_context.h"
+#include "server/api/service_context.h"
 
 namespace halftone {
 

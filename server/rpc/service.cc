@@ -2,9 +2,9 @@
 
 #include <utility>
 
-#include "server/rpc/accept.h"
-#include "server/rpc/convert.h"
-#include "server/rpc/field_checks.h"
+#include "server/api/accept.h"
+#include "server/api/convert.h"
+#include "server/api/field_checks.h"
 #include "server/rpc/grpc_status.h"
 #include "server/rpc/messages.h"
 

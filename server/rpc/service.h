@@ -3,9 +3,9 @@
 #pragma once
 
 #include "halftone/v1/inference.grpc.pb.h"
+#include "server/api/service_context.h"
+#include "server/api/text_desk.h"
 #include "server/rpc/reactors.h"
-#include "server/rpc/service_context.h"
-#include "server/rpc/text_desk.h"
 
 namespace halftone {
 

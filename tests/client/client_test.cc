@@ -10,7 +10,7 @@
 #include <thread>
 
 #include "client/status.h"
-#include "server/rpc/status_details.h"
+#include "server/api/status_details.h"
 #include "tests/client/scripted_server.h"
 
 namespace halftone {

@@ -223,6 +223,44 @@ void RemoteDevice::norm(const NormCall& call) {
   enqueue([this, own] { cpu_->norm(own); });
 }
 
+Routing RemoteDevice::behind(Routing routing) {
+  routing.experts = reinterpret_cast<int32_t*>(behind(static_cast<const void*>(routing.experts)));
+  routing.weights = behind(routing.weights);
+  return routing;
+}
+
+void RemoteDevice::route(const RouteCall& call) {
+  RouteCall own = call;
+  own.scores = behind(call.scores);
+  own.to = behind(call.to);
+  enqueue([this, own] {
+    HALFTONE_CHECK(own.scores.rows == rows_);
+    cpu_->route(own);
+  });
+}
+
+void RemoteDevice::experts(const ExpertsCall& call) {
+  ExpertsCall own = call;
+  for (Tensor* tensor : {&own.x, &own.inputs, &own.gated, &own.results, &own.y}) *tensor = behind(*tensor);
+  own.rms_weight = behind(call.rms_weight);
+  own.routing = behind(call.routing);
+  std::vector<Expert> experts;
+  for (const Expert& expert : call.experts) {
+    experts.push_back({behind(expert.gate), behind(expert.up), behind(expert.down)});
+  }
+  enqueue([this, own, experts] {
+    HALFTONE_CHECK(own.x.rows == rows_);
+    ExpertsCall here = own;
+    here.experts = experts;
+    cpu_->experts(here);
+  });
+}
+
+int64_t RemoteDevice::take_experts_read() {
+  wait();
+  return cpu_->take_experts_read();
+}
+
 void RemoteDevice::rope_store(const RopeStoreCall& call) {
   RopeStoreCall own = call;
   own.q = behind(call.q);

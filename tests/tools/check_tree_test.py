@@ -114,8 +114,17 @@ class CheckTree(unittest.TestCase):
         self.assertEqual(self.problems(), [])
         self.expect("server/engine/a.h", HEADER + "#include <grpcpp/grpcpp.h>\n", "gRPC here")
 
-    def test_generated_messages_are_in_rpc_and_client_only(self):
-        self.expect("server/text/a.h", HEADER + '#include "halftone/v1/inference.pb.h"\n', "gRPC here")
+    def test_the_api_knows_messages_and_no_grpc(self):
+        self.write("server/api/a.h", HEADER + '#include "halftone/v1/inference.pb.h"\n')
+        self.write("server/rpc/a.h", HEADER + '#include "server/api/a.h"\n')
+        self.assertEqual(self.problems(), [])
+        self.expect("server/api/b.h", HEADER + '#include "halftone/v1/inference.grpc.pb.h"\n', "gRPC here")
+
+    def test_the_api_may_not_know_a_front_door(self):
+        self.expect("server/api/a.h", HEADER + '#include "server/rpc/a.h"\n', "server/api may not include server/rpc")
+
+    def test_generated_messages_are_in_api_rpc_and_client_only(self):
+        self.expect("server/text/a.h", HEADER + '#include "halftone/v1/inference.pb.h"\n', "protobuf here")
 
     def test_cuda_is_in_its_folders_only(self):
         self.write("kernels/cuda/a.h", HEADER + "#include <cuda_runtime.h>\n")

@@ -1,7 +1,5 @@
 #include "tests/server/rpc/live_server.h"
 
-#include <google/protobuf/text_format.h>
-
 #include <chrono>
 #include <thread>
 
@@ -11,10 +9,6 @@
 
 namespace halftone {
 namespace {
-
-constexpr char kChatml[] =
-    "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + "
-    "'\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
 
 Nanoseconds steady_now() {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
@@ -40,28 +34,6 @@ EngineConfig engine_config(const LiveOptions& options) {
 }
 
 }  // namespace
-
-Limits test_limits(const FakeExecutorConfig& executor) {
-  Limits limits;
-  limits.max_context_tokens = limits.max_new_tokens = static_cast<uint32_t>(executor.context);
-  return limits;
-}
-
-RequestRules test_rules(const Tokenizer& tokenizer, const FakeExecutor& executor, const Limits& limits,
-                        bool chat_template) {
-  RequestRules rules{.tokenizer = tokenizer,
-                     .chat = absl::FailedPreconditionError("the chat template is not known; known are chatml, zephyr"),
-                     .limits = limits,
-                     .defaults = {},
-                     .modes = {},
-                     .vocabulary = executor.vocabulary()};
-  if (chat_template) rules.chat = ChatTemplate::recognise(kChatml, "<s>", "</s>");
-  HALFTONE_CHECK(rules.chat.ok() == chat_template);
-  rules.defaults.sampling.top_k = 40;
-  rules.defaults.max_new_tokens = 32;
-  rules.modes.assign(executor.modes().begin(), executor.modes().end());
-  return rules;
-}
 
 MemorySample test_memory() {
   MemorySample sample;
@@ -118,26 +90,5 @@ bool LiveServer::eventually(const std::function<bool()>& condition) const {
   }
   return condition();
 }
-
-v1::GenerateRequest text_request(const std::string& text, uint32_t max_new_tokens) {
-  v1::GenerateRequest request;
-  request.set_text(text);
-  request.mutable_sampling()->set_temperature(0);
-  request.mutable_stopping()->set_max_new_tokens(max_new_tokens);
-  request.mutable_stopping()->set_ignore_eos(true);
-  return request;
-}
-
-template <class Message>
-Message from_text(const std::string& text) {
-  Message message;
-  HALFTONE_CHECK(google::protobuf::TextFormat::ParseFromString(text, &message));
-  return message;
-}
-
-template v1::GenerateRequest from_text(const std::string&);
-template v1::ScoreRequest from_text(const std::string&);
-template v1::TokenizeRequest from_text(const std::string&);
-template v1::DetokenizeRequest from_text(const std::string&);
 
 }  // namespace halftone

@@ -6,9 +6,10 @@
 #include <string>
 
 #include "client/client.h"
+#include "server/api/service_context.h"
 #include "server/engine/engine.h"
 #include "server/rpc/server.h"
-#include "server/rpc/service_context.h"
+#include "tests/server/api/api_testing.h"
 #include "tests/support/fake_executor.h"
 #include "tests/support/fake_vocabulary.h"
 
@@ -23,10 +24,6 @@ struct LiveOptions {
   std::vector<std::optional<QualityCard>> quality = {};
 };
 
-Limits test_limits(const FakeExecutorConfig& executor);
-// `tokenizer` is borrowed.
-RequestRules test_rules(const Tokenizer& tokenizer, const FakeExecutor& executor, const Limits& limits,
-                        bool chat_template);
 MemorySample test_memory();
 
 class LiveServer {
@@ -49,15 +46,5 @@ class LiveServer {
   std::unique_ptr<Engine> engine;
   std::unique_ptr<RpcServer> rpc;
 };
-
-// Short ways to write requests.
-v1::GenerateRequest text_request(const std::string& text, uint32_t max_new_tokens = 8);
-template <class Message>
-Message from_text(const std::string& text);  // text format; a mistake ends the test program
-
-extern template v1::GenerateRequest from_text(const std::string&);
-extern template v1::ScoreRequest from_text(const std::string&);
-extern template v1::TokenizeRequest from_text(const std::string&);
-extern template v1::DetokenizeRequest from_text(const std::string&);
 
 }  // namespace halftone

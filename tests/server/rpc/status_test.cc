@@ -2,14 +2,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cmath>
-#include <limits>
 #include <thread>
 
 #include "client/status.h"
 #include "google/rpc/error_details.pb.h"
-#include "google/rpc/status.pb.h"
-#include "server/rpc/status_details.h"
 #include "tests/server/rpc/live_server.h"
 
 namespace halftone {
@@ -19,25 +15,6 @@ using testing::HasSubstr;
 
 absl::Status status_of(LiveServer& server, const std::string& request) {
   return server.client().generate(from_text<v1::GenerateRequest>(request)).status();
-}
-
-TEST(RetryAfter, AnyNumberIsADurationThatCanBeSent) {
-  const double infinity = std::numeric_limits<double>::infinity();
-  for (double seconds : {std::nan(""), -1.0, -infinity, 0.0, 1.25, 1e10, 1e300, infinity}) {
-    absl::Status status = absl::UnavailableError("later");
-    set_retry_after(status, seconds);
-    google::rpc::Status wire;
-    ASSERT_TRUE(wire.ParseFromString(details_bytes(status)));
-    google::rpc::RetryInfo info;
-    ASSERT_TRUE(wire.details(0).UnpackTo(&info));
-    EXPECT_GE(info.retry_delay().seconds(), 0) << seconds;
-    EXPECT_GE(info.retry_delay().nanos(), 0) << seconds;
-    EXPECT_LT(info.retry_delay().nanos(), 1'000'000'000) << seconds;
-    if (seconds == 1.25) {
-      EXPECT_EQ(info.retry_delay().seconds(), 1);
-      EXPECT_EQ(info.retry_delay().nanos(), 250'000'000);
-    }
-  }
 }
 
 TEST(Status, AnInvalidFieldComesWithItsNameAndAWholeMessage) {
