@@ -19,7 +19,7 @@ import torch
 import transformers
 from safetensors.torch import save_file
 from transformers import (AutoModelForCausalLM, DynamicCache, Gemma2Config, Gemma3TextConfig, LlamaConfig,
-                          MistralConfig, Qwen2Config, Qwen3Config)
+                          MistralConfig, Qwen2Config, Qwen3Config, Qwen3MoeConfig)
 
 OUT = pathlib.Path("tests/golden")
 TOKENS = 40
@@ -95,6 +95,14 @@ FAMILIES = {
                             num_hidden_layers=3, max_position_embeddings=256, rms_norm_eps=1e-6, rope_theta=10000.0,
                             tie_word_embeddings=True, sliding_window=9, query_pre_attn_scalar=12, pad_token_id=0,
                             attn_logit_softcapping=6.0, final_logit_softcapping=14.0),
+        dtype=torch.bfloat16),
+    # Each token meets two of five experts, whose shares add up to one; the second layer is an ordinary one.
+    "qwen3_moe": dict(
+        config=Qwen3MoeConfig(**COMMON, hidden_size=40, num_attention_heads=4, num_key_value_heads=2, head_dim=16,
+                              intermediate_size=88, moe_intermediate_size=48, num_experts=5, num_experts_per_tok=2,
+                              norm_topk_prob=True, num_hidden_layers=3, mlp_only_layers=[1],
+                              max_position_embeddings=256, rms_norm_eps=1e-6, rope_theta=1000000.0,
+                              tie_word_embeddings=False),
         dtype=torch.bfloat16),
 }
 

@@ -65,6 +65,9 @@ absl::Status check_layer(const LayerSpec& layer, const std::string& where) {
     return absl::InvalidArgumentError(absl::StrCat(where, ": ", layer.heads, " heads share ", layer.kv_heads,
                                                    " KV heads, expected at most ", kMostHeadsOfAKvHead, " to each"));
   }
+  if (layer.experts.count > 0 && layer.post_norms) {
+    return absl::UnimplementedError(absl::StrCat(where, ": a norm after experts, expected none"));
+  }
   if (layer.head_dim % 2 != 0) {
     return absl::InvalidArgumentError(absl::StrCat(where, ": head size ", layer.head_dim, ", expected an even number"));
   }

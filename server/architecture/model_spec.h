@@ -54,7 +54,7 @@ struct LayerSpec {
   bool qk_norm = false;     // heads of q and k are normalized before they are turned
   bool post_norms = false;  // what attention and the MLP give is normalized before the residual stream takes it
   GateKind gate = GateKind::kSilu;
-  ExpertsSpec experts = {};
+  ExpertsSpec experts = {};  // without post_norms
 
   int64_t q_size() const { return heads * head_dim; }
   int64_t kv_size() const { return kv_heads * head_dim; }

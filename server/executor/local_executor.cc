@@ -241,6 +241,7 @@ void LocalExecutor::count_work(const StepInput& input, size_t rows, StepOutput* 
     work.operations[static_cast<int>(Arithmetic::kF32)] += 4 * static_cast<double>(layer.q_size()) * seen.looked_at;
     work.bytes += (seen.stored + tokens) * kv;
   }
+  work.bytes += static_cast<double>(device_.take_experts_read()) * weights.expert_bytes;
   output->flops = work.all_operations();
   output->bytes_moved = work.bytes;
   output->floor_seconds = roofline_.seconds(work);

@@ -23,6 +23,7 @@ uint64_t product(int64_t a, int64_t b) { return static_cast<uint64_t>(a) * stati
 struct Widths {
   int64_t q = 0, kv = 0, ffn = 0, heads = 0, head_dim = 0;
   bool post_norms = false;
+  int64_t experts = 0, chosen = 0, chosen_ffn = 0, expert_ffn = 0;  // chosen_ffn: of all chosen ones of a token
 
   explicit Widths(const ModelSpec& spec) {
     for (const LayerSpec& layer : spec.layers) {
@@ -32,13 +33,17 @@ struct Widths {
       heads = std::max(heads, layer.heads);
       head_dim = std::max(head_dim, layer.head_dim);
       post_norms = post_norms || layer.post_norms;
+      experts = std::max(experts, layer.experts.count);
+      chosen = std::max(chosen, layer.experts.chosen);
+      expert_ffn = std::max(expert_ffn, layer.experts.ffn);
+      chosen_ffn = std::max(chosen_ffn, layer.experts.chosen * layer.experts.ffn);
     }
   }
 };
 
 size_t workspace_of(const ModelSpec& spec, const Device& device, int64_t max_tokens, int64_t logit_rows) {
   const Widths most(spec);
-  const int64_t columns = std::max({spec.dim, most.q, most.ffn});
+  const int64_t columns = std::max({spec.dim, most.q, most.ffn, most.expert_ffn, most.experts});
   return device.workspace_bytes(std::max(max_tokens, logit_rows), columns, most.heads, most.head_dim);
 }
 
@@ -74,6 +79,12 @@ std::vector<Transformer::Wanted> Transformer::wanted_activations(const ModelSpec
           {&Transformer::attended_, product(max_tokens, most.q) * one},
           {&Transformer::branch_, most.post_norms ? product(max_tokens, spec.dim) * one : 0},
           {&Transformer::gated_, product(max_tokens, most.ffn) * one},
+          {&Transformer::scores_, product(max_tokens, most.experts) * sizeof(float)},
+          {&Transformer::chosen_, product(max_tokens, most.chosen) * sizeof(int32_t)},
+          {&Transformer::shares_, product(max_tokens, most.chosen) * sizeof(float)},
+          {&Transformer::expert_inputs_, product(max_tokens * most.chosen, spec.dim) * one},
+          {&Transformer::expert_gated_, product(max_tokens, most.chosen_ffn) * one},
+          {&Transformer::expert_results_, product(max_tokens * most.chosen, spec.dim) * sizeof(float)},
           {&Transformer::last_, product(logit_rows, spec.dim) * one},
           {&Transformer::logits_, product(logit_rows, spec.vocabulary) * sizeof(float)}};
 }
@@ -200,6 +211,7 @@ void Transformer::add_to_hidden(const Pass& pass, LinearCall call, const float* 
 void Transformer::feed_forward(const Pass& pass, size_t index) {
   const LayerWeights& weights = pass.weights.layers[index];
   const LayerSpec& layer = spec_.layers[static_cast<size_t>(weights.layer)];
+  if (layer.experts.count > 0) return mix_experts(pass, weights, layer);
   Tensor x = view(hidden_, pass.rows, spec_.dim), gated = view(gated_, pass.rows, layer.ffn);
   const LinearGate gate{.matrix = weights.matrix(TensorPart::kGate), .kind = layer.gate};
   const LinearCall gated_up[] = {{.weights = weights.matrix(TensorPart::kUp),
@@ -213,6 +225,32 @@ void Transformer::feed_forward(const Pass& pass, size_t index) {
   add_to_hidden(
       pass, {.weights = weights.matrix(TensorPart::kDown), .activations = pass.weights.activations, .x = gated, .y = x},
       weights.vector(TensorPart::kMlpPostNorm));
+}
+
+void Transformer::mix_experts(const Pass& pass, const LayerWeights& weights, const LayerSpec& layer) {
+  const ExpertsSpec& spec = layer.experts;
+  const int64_t rows = pass.rows, slots = rows * spec.chosen;
+  const Tensor x = view(hidden_, rows, spec_.dim), scores = f32_tensor(scores_.f32(), rows, spec.count);
+  const float* norm = weights.vector(TensorPart::kMlpNorm);
+  const LinearCall router[] = {{.weights = weights.matrix(TensorPart::kRouter),
+                                .x = x,
+                                .rms_weight = norm,
+                                .rms_epsilon = spec_.rms_epsilon,
+                                .y = scores}};
+  device_.linear(router);
+  const Routing routing{spec.chosen, reinterpret_cast<int32_t*>(chosen_.data()), shares_.f32()};
+  device_.route({.scores = scores, .normalized = spec.normalized, .to = routing});
+  device_.experts({.experts = weights.experts,
+                   .activations = pass.weights.activations,
+                   .gate = layer.gate,
+                   .x = x,
+                   .rms_weight = norm,
+                   .rms_epsilon = spec_.rms_epsilon,
+                   .routing = routing,
+                   .inputs = view(expert_inputs_, slots, spec_.dim),
+                   .gated = view(expert_gated_, slots, spec.ffn),
+                   .results = f32_tensor(expert_results_.f32(), slots, spec_.dim),
+                   .y = x});
 }
 
 uint64_t Transformer::replay_key(const Pass& pass) {
@@ -233,8 +271,9 @@ void Transformer::forward(const ModeWeights& weights, const ForwardBatch& batch)
       feed_forward(pass, i);
     }
   };
+  const bool may_replay = !expert_inputs_ || device_.replays_experts();
   const bool decode = batch.tokens.size() == batch.sequences.size();
-  decode ? device_.replayable(replay_key(pass), std::ref(run)) : run();
+  decode&& may_replay ? device_.replayable(replay_key(pass), std::ref(run)) : run();
 }
 
 Tensor Transformer::logits(const ModeWeights& weights, std::span<const int64_t> tokens) {

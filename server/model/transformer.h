@@ -67,6 +67,7 @@ class Transformer {
   void fill_rope_table(std::span<const double> frequencies, int64_t max_context, const RopeTable& table);
   void attention(const Pass& pass, size_t index);
   void feed_forward(const Pass& pass, size_t index);
+  void mix_experts(const Pass& pass, const LayerWeights& weights, const LayerSpec& layer);
   void add_to_hidden(const Pass& pass, LinearCall call, const float* post_norm);
   uint64_t replay_key(const Pass& pass);
   // The first rows of an activation buffer of so many columns.
@@ -81,9 +82,15 @@ class Transformer {
   Buffer hidden_;                 // [max_tokens][dim]: the residual stream
   // Of the layer that wants most; another uses a part.
   Buffer q_, k_, v_, attended_;
-  Buffer branch_;         // [max_tokens][dim]: what a layer with post_norms gives, before its norm
-  Buffer gated_;          // [max_tokens][ffn]
-  Buffer last_, logits_;  // [logit_rows][dim], [logit_rows][vocabulary]
+  Buffer branch_;  // [max_tokens][dim]: what a layer with post_norms gives, before its norm
+  Buffer gated_;   // [max_tokens][ffn]
+  // Of layers with experts: the router's scores, the choice, and a row for each chosen expert of each token.
+  Buffer scores_;           // [max_tokens][experts], float32
+  Buffer chosen_, shares_;  // [max_tokens][chosen]: int32, float32
+  Buffer expert_inputs_;    // [max_tokens * chosen][dim]
+  Buffer expert_gated_;     // [max_tokens * chosen][ffn of an expert]
+  Buffer expert_results_;   // [max_tokens * chosen][dim], float32
+  Buffer last_, logits_;    // [logit_rows][dim], [logit_rows][vocabulary]
   Buffer workspace_;
   const uint64_t id_;  // of no other transformer, before or after
   std::map<std::tuple<const ModeWeights*, const KvLayout*, std::byte*, int64_t>, uint64_t> replays_;

@@ -82,9 +82,17 @@ absl::StatusOr<std::unique_ptr<Weights::Packed>> WeightLoader::plan_packed(const
   return packed;
 }
 
+const WeightChoice* WeightLoader::choose(const ExpectedTensor& expected, size_t mode) const {
+  if (expected.tensor_class != TensorClass::kRouter) {
+    return modes_[mode].recipe.choose(expected.tensor_class, expected.layer);
+  }
+  static const WeightChoice kExact{.format = "f32"}, kNear{.format = "bf16"};
+  return device_.supports(*find_weight_format("f32"), Activations::kA16) ? &kExact : &kNear;
+}
+
 absl::Status WeightLoader::plan_matrix(const ExpectedTensor& expected, size_t mode) {
   const std::string& name = expected.name;
-  const WeightChoice* choice = modes_[mode].recipe.choose(expected.tensor_class, expected.layer);
+  const WeightChoice* choice = choose(expected, mode);
   if (choice == nullptr) {
     return absl::InvalidArgumentError(absl::StrCat("mode ", modes_[mode].id, ": no row of the recipe is for ", name));
   }
@@ -292,66 +300,6 @@ absl::Status WeightLoader::read_vectors() {
     weights_->vectors_.emplace(name, std::move(buffer));
   }
   return absl::OkStatus();
-}
-
-ModeWeights WeightLoader::mode_weights(size_t mode) const {
-  const Recipe& recipe = modes_[mode].recipe;
-  auto matrix = [&](const ExpectedTensor& expected) {
-    const std::string choice = recipe.choose(expected.tensor_class, expected.layer)->name();
-    return &weights_->packed_.at({expected.name, choice})->matrix;
-  };
-  auto vector = [&](const ExpectedTensor& expected) -> const float* {
-    auto it = weights_->vectors_.find(expected.name);
-    return it == weights_->vectors_.end() ? nullptr : it->second.f32();
-  };
-  ModeWeights out;
-  out.activations = *parse_activations(modes_[mode].activations);
-  for (const ExpectedTensor& expected : expected_) {
-    if (expected.layer < 0) {
-      if (expected.part == TensorPart::kEmbedding) out.embedding = matrix(expected);
-      if (expected.part == TensorPart::kHead) out.head = is_used(expected, mode) ? matrix(expected) : out.embedding;
-      if (expected.part == TensorPart::kFinalNorm) out.final_norm = vector(expected);
-      continue;
-    }
-    if (recipe.drops(expected.layer)) continue;
-    if (out.layers.empty() || out.layers.back().layer != expected.layer) out.layers.push_back({expected.layer});
-    const auto part = static_cast<size_t>(expected.part);
-    if (expected.vector) {
-      out.layers.back().vectors[part] = vector(expected);
-    } else {
-      out.layers.back().matrices[part] = matrix(expected);
-    }
-  }
-  count(mode, &out);
-  return out;
-}
-
-void WeightLoader::count(size_t mode, ModeWeights* out) const {
-  double bytes = 0, values = 0;
-  for (const auto& [key, packed] : weights_->packed_) {
-    if (std::find(packed->users.begin(), packed->users.end(), mode) == packed->users.end()) continue;
-    PackedBytes size = device_.weight_bytes(*packed->matrix.format, packed->matrix.shape);
-    int64_t count = packed->matrix.shape.rows * packed->matrix.shape.cols;
-    const Arithmetic arithmetic = arithmetic_of(*packed->matrix.format, out->activations);
-    (packed->users.size() == 1 ? out->own_bytes : out->shared_bytes) += size.total();
-    bytes += static_cast<double>(size.total());
-    values += static_cast<double>(count);
-    out->exact = out->exact && packed->exact;
-    if (&packed->matrix == out->head) {
-      out->head_bytes = size.total();
-      out->head_values = count;
-      out->head_arithmetic = arithmetic;
-    } else if (&packed->matrix != out->embedding) {
-      out->body_bytes += size.total();
-      out->body_values += count;
-      out->body_products[static_cast<int>(arithmetic)] += static_cast<double>(count);
-    }
-  }
-  for (const auto& [name, buffer] : weights_->vectors_) {
-    out->shared_bytes += buffer.bytes();
-    out->body_bytes += buffer.bytes();
-  }
-  out->bits_per_weight = bytes * 8 / values;
 }
 
 std::unique_ptr<Weights> WeightLoader::finish() {

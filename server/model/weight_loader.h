@@ -53,6 +53,9 @@ class WeightLoader {
   absl::Status fill_rows(const Chunk& chunk, int64_t count, const PackedMatrix& into, int64_t first_row) const;
   std::string owner(const Weights::Packed& packed, const std::string& choice) const;
   bool is_used(const ExpectedTensor& expected, size_t mode) const;
+  // Null: no row of the mode's recipe is for it.
+  const WeightChoice* choose(const ExpectedTensor& expected, size_t mode) const;
+  bool counts_for_a_token(const ExpectedTensor& expected) const;
   ModeWeights mode_weights(size_t mode) const;
   void count(size_t mode, ModeWeights* out) const;
 

@@ -23,6 +23,7 @@ struct LayerWeights {
   int64_t layer = 0;  // its number in the checkpoint: of ModelSpec::layers
   std::array<const float*, kTensorParts> vectors = {};
   std::array<const PackedMatrix*, kTensorParts> matrices = {};
+  std::vector<Expert> experts = {};  // by number; empty: an ordinary MLP
 
   // Null: the layer has none.
   const float* vector(TensorPart part) const { return vectors[static_cast<size_t>(part)]; }
@@ -38,9 +39,10 @@ struct ModeWeights {
   Activations activations = Activations::kA16;
   // Facts for the account.
   uint64_t own_bytes = 0, shared_bytes = 0;  // of this mode alone; of others too
-  uint64_t body_bytes = 0, head_bytes = 0;   // read in every step; read where logits are wanted
-  int64_t body_values = 0, head_values = 0;
-  double body_products[kArithmetics] = {};  // of one token with the body's matrices, by Arithmetic
+  uint64_t body_bytes = 0, head_bytes = 0;   // read in every step, without experts; read where logits are wanted
+  double expert_bytes = 0;                   // of one expert, on average: a step reads those that it chose
+  int64_t body_values = 0, head_values = 0;  // of all experts, too
+  double body_products[kArithmetics] = {};   // of one token with the body's matrices and its experts, by Arithmetic
   Arithmetic head_arithmetic = Arithmetic::kF32;
   double bits_per_weight = 0;  // of all matrices, scales included, a tied one once
   bool exact = true;           // every matrix holds the source's own values

@@ -211,6 +211,24 @@ TEST(Executor, AWindowBoundsTheWorkOfAttention) {
   EXPECT_EQ(rig.step(0, late).bytes_moved, body * 2 + vectors + (5 + 1 + 2) * kv);
 }
 
+TEST(Executor, OnlyChosenExpertsAreComputedAndRead) {
+  TinyCheckpoint tiny;
+  tiny.config = tiny_config("qwen3moe");
+  ExecutorRig rig(tiny_source(tiny), {.modes = {"bf16"}});
+  const double expert = 3 * 32 * 64, layers = 2, kv = static_cast<double>(kPage16) / 16;
+  const double of_token = layers * (2 * 64 * 64 + 2 * 32 * 64 + 6 * 64 + 2 * expert);
+  const std::vector<int32_t> tokens = random_tokens(1, 60, 320);
+  const std::vector<PageId> a = rig.take_pages(0, 60), b = rig.take_pages(0, 10);
+  const Piece one[] = {{std::span(tokens).first(1), 0, a, {}, false}};
+  const StepOutput single = rig.step(0, one);
+  EXPECT_EQ(single.flops, 2 * of_token + 4 * layers * 64);
+  const Piece same[] = {one[0], {std::span(tokens).first(1), 0, b, {}, false}};
+  EXPECT_EQ(rig.step(0, same).bytes_moved, single.bytes_moved + 2 * kv) << "equal tokens choose the same experts";
+  const Piece all[] = {{tokens, 0, a, {}, false}};
+  const StepOutput many = rig.step(0, all);
+  EXPECT_EQ(many.bytes_moved - single.bytes_moved, (120 - 2) * kv + layers * (6 - 2) * expert * 2);
+}
+
 TEST(Executor, KnowsAtOnceHowLongStepsTake) {
   ExecutorRig rig(tiny_source(), {.modes = {"f32", "w4a16+kv8"}});
   for (ModeIndex mode : {0, 1}) {

@@ -122,7 +122,7 @@ TEST_F(CheckpointTensors, LayersOfTheirOwnSizesAreReadFromBothKindsOfFiles) {
 }
 
 TEST_F(CheckpointTensors, WhatAFamilyHasOfItsOwnIsTheSameOutOfBothKindsOfFiles) {
-  for (const char* family : {"gemma2", "gemma3"}) {
+  for (const char* family : {"gemma2", "gemma3", "qwen3moe"}) {
     SCOPED_TRACE(family);
     TinyCheckpoint tiny;
     tiny.config = tiny_config(family);

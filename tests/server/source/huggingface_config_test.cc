@@ -124,6 +124,23 @@ TEST(HuggingFaceConfig, Gemma3SaysItsLayersInTwoWays) {
   EXPECT_THAT(std::string(read(newer).status().message()), HasSubstr("layer_types names 1 layers, expected 2"));
 }
 
+TEST(HuggingFaceConfig, ExpertsAreInTheLayersThatTheFileSays) {
+  json config = good_config("qwen3_moe");
+  config.update({{"num_experts", 16}, {"num_experts_per_tok", 4}, {"moe_intermediate_size", 24}});
+  config.update({{"num_hidden_layers", 4}, {"decoder_sparse_step", 2}, {"mlp_only_layers", {3}}});
+  absl::StatusOr<HuggingFaceConfig> read_config = read(config);
+  ASSERT_TRUE(read_config.ok()) << read_config.status();
+  const std::vector<LayerSpec>& layers = read_config->spec.layers;
+  EXPECT_EQ(layers[1].experts, (ExpertsSpec{16, 4, 24, false}));
+  EXPECT_EQ(layers[1].ffn, 0);
+  for (size_t ordinary : {0u, 2u, 3u}) EXPECT_EQ(layers[ordinary].experts.count, 0);
+  EXPECT_EQ(layers[0].ffn, 96);
+  config["norm_topk_prob"] = true;
+  EXPECT_TRUE(read(config)->spec.layers[1].experts.normalized);
+  config["num_experts_per_tok"] = 17;
+  EXPECT_THAT(std::string(read(config).status().message()), HasSubstr("experts of a token = 17, expected 1 to 16"));
+}
+
 TEST(HuggingFaceConfig, TheFamilyMayBeNamedByItsClass) {
   json config = good_config();
   config.erase("model_type");
