@@ -1,4 +1,5 @@
-// RoPE, the KV store and attention over pages, on every device and for every KV format, against the reference.
+// What the CPU's attention must not depend on: chunks, company, threads, a tight workspace. The rest is with the tests
+// of every device (tests/kernels/devices).
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -43,61 +44,7 @@ class AttentionTest : public OnEachDevice<Param> {
   AttentionCase make(const AttentionShape& shape, std::vector<int64_t> lengths) const {
     return AttentionCase(*GetParam().format, shape, std::move(lengths), 5);
   }
-
-  // Everything in one step here and in the reference: rotated queries, the pages' bytes, the outputs.
-  void expect_reference_bits(const AttentionShape& shape, const std::vector<int64_t>& lengths) {
-    SCOPED_TRACE("heads " + std::to_string(shape.heads) + "/" + std::to_string(shape.kv_heads) + " of " +
-                 std::to_string(shape.head_dim) + ", pages of " + std::to_string(shape.page_tokens) + ", window " +
-                 std::to_string(shape.window));
-    AttentionCase here = make(shape, lengths), there = make(shape, lengths);
-    const Result got = here.whole(worker->get()), expected = there.whole(nullptr);
-    EXPECT_TRUE(same_bits(got.q, expected.q));
-    EXPECT_EQ(here.arena(), there.arena());
-    EXPECT_TRUE(same_bits(got.y, expected.y));
-    EXPECT_EQ(got.clamped, 0);
-    EXPECT_TRUE(within_bounds(got.y, there.exact(there.whole_chunks())));
-  }
 };
-
-TEST_P(AttentionTest, HasTheBitsOfTheReferenceForEveryHeadDimension) {
-  for (int64_t head_dim : {8, 10, 64, 80, 128}) expect_reference_bits({2, 1, head_dim}, {1, 37});
-}
-
-TEST_P(AttentionTest, HasTheBitsOfTheReferenceForEveryGroupOfHeads) {
-  const std::pair<int64_t, int64_t> heads[] = {{1, 1}, {3, 3}, {8, 4}, {9, 3}, {14, 2}, {16, 1}};
-  for (auto [q_heads, kv_heads] : heads) expect_reference_bits({q_heads, kv_heads, 16}, {5, 40});
-}
-
-TEST_P(AttentionTest, HasTheBitsOfTheReferenceForEverySizeOfPage) {
-  for (int64_t page_tokens : {16, 32, 64, 256}) expect_reference_bits({4, 2, 16, page_tokens}, {1, 70, 300});
-}
-
-TEST_P(AttentionTest, HasTheBitsOfTheReferenceWithNormsOfQueriesAndKeys) {
-  expect_reference_bits({4, 2, 10, 16, 0, true}, {20});
-  expect_reference_bits({4, 2, 64, 16, 0, true}, {20});
-}
-
-TEST_P(AttentionTest, HasTheBitsOfTheReferenceAcrossSplits) {
-  for (int64_t length : {255, 256, 257, 512, 530}) expect_reference_bits({2, 1, 8}, {length});
-}
-
-TEST_P(AttentionTest, HasTheBitsOfTheReferenceInEveryWindow) {
-  for (int64_t window : {1, 5, 16, 100, 255, 256, 257, 400}) expect_reference_bits({2, 1, 8, 16, window}, {530});
-}
-
-TEST_P(AttentionTest, HasTheBitsOfTheReferenceWithARotationOfAPart) {
-  for (int64_t rotated : {2, 6, 16}) expect_reference_bits({.head_dim = 16, .rotated = rotated}, {37});
-  expect_reference_bits({.head_dim = 20, .qk_norm = true, .rotated = 10}, {20});
-}
-
-TEST_P(AttentionTest, HasTheBitsOfTheReferenceWithCapsAndSinks) {
-  for (int64_t window : {0, 5, 300}) {
-    expect_reference_bits({.window = window, .cap = 1.5f}, {20, 290});
-    expect_reference_bits({.heads = 6, .window = window, .sinks = true}, {20, 290});
-    expect_reference_bits({.heads = 9, .kv_heads = 3, .head_dim = 10, .window = window, .cap = 20, .sinks = true},
-                          {1, 40, 290});
-  }
-}
 
 TEST_P(AttentionTest, DoesNotDependOnChunks) {
   for (int64_t window : {0, 70}) {

@@ -59,8 +59,8 @@ void AttentionOnDevice::step(const std::vector<NewTokens>& chunks) {
   const StepBatch batch{tokens, sequences, rows};
   const int64_t q_cols = variant_.heads * variant_.head_dim, kv_cols = variant_.kv_heads * variant_.head_dim;
   std::vector<float> q = as_activations(device_, normal_floats(random_, rows * q_cols, variant_.q_scale));
-  const std::vector<float> k = as_activations(device_, normal_floats(random_, rows * kv_cols, 2));
-  const std::vector<float> v = as_activations(device_, normal_floats(random_, rows * kv_cols));
+  const std::vector<float> k = as_activations(device_, normal_floats(random_, rows * kv_cols, 2 * variant_.kv_scale));
+  const std::vector<float> v = as_activations(device_, normal_floats(random_, rows * kv_cols, variant_.kv_scale));
 
   const OnDevice<std::byte> arena(device_, arena_);
   const OnDevice<float> cosines(device_, cosines_), sines(device_, sines_), q_norm(device_, q_norm_),
@@ -93,7 +93,8 @@ void AttentionOnDevice::step(const std::vector<NewTokens>& chunks) {
   rope.k = f32_tensor(plain_k.data(), rows, kv_cols), rope.v = f32_tensor(plain_v.data(), rows, kv_cols);
   attention.y = f32_tensor(y.data(), rows, q_cols);
   fill(rope, attention, false);
-  EXPECT_EQ(device_.take_clamped(), reference::rope_store(batch, rope));
+  clamped_ = reference::rope_store(batch, rope);
+  EXPECT_EQ(device_.take_clamped(), clamped_);
   const std::vector<std::byte> stored = arena.download();
   // A norm's sum of squares has an order of its own where a device is not ordered; then the last bits may differ.
   EXPECT_TRUE((variant_.qk_norm && !is_ordered(device_)) || stored == arena_) << "the pages differ";

@@ -17,6 +17,7 @@ struct AttentionVariant {
   int64_t rotated = 0;  // as RopeStoreCall has it
   float cap = 0;        // as AttentionCall has it
   bool sinks = false;
+  float kv_scale = 1;  // of keys and values: what is beyond the format's range is clamped
 };
 
 // Tokens of a sequence that are new in a step; those before them were stored by an earlier one.
@@ -34,10 +35,9 @@ class AttentionOnDevice {
   void step(const std::vector<NewTokens>& chunks);
   // Of the last step.
   const std::vector<float>& y() const { return y_; }
+  int64_t clamped() const { return clamped_; }
 
  private:
-  struct Inputs;
-
   float scale() const;
   int64_t rotated() const { return variant_.rotated > 0 ? variant_.rotated : variant_.head_dim; }
   void expect_queries(const std::vector<float>& got, const std::vector<float>& expected) const;
@@ -45,7 +45,7 @@ class AttentionOnDevice {
   Device& device_;
   AttentionVariant variant_;
   KvLayout layout_;
-  int64_t pages_ = 0;
+  int64_t pages_ = 0, clamped_ = 0;
   std::vector<std::vector<int32_t>> tables_;
   std::vector<float> cosines_, sines_, q_norm_, k_norm_, sinks_, y_;
   std::vector<std::byte> arena_;

@@ -1,9 +1,11 @@
-// Embedding and the norm that stands alone, on every device.
+// Rows on every device: the embedding, the norm that stands alone, gathering, and what was clamped.
 #include <gtest/gtest.h>
 
 #include "kernels/cpu/cpu_device.h"
+#include "kernels/kv/kv.h"
 #include "kernels/reference/operations.h"
 #include "kernels/weights/weights.h"
+#include "tests/kernels/devices/attention_on_device.h"
 #include "tests/kernels/devices/every_device.h"
 #include "tests/kernels/same_bits.h"
 
@@ -71,6 +73,26 @@ TEST_P(RowsOperation, NormsOfRows) {
         EXPECT_TRUE(to.gaps_are_untouched());
       }
     }
+  }
+}
+
+TEST_P(RowsOperation, GathersRowsInTheirOrderAndAsOftenAsWanted) {
+  std::vector<float> from(5 * 3), to(3 * 3, -1);
+  for (size_t i = 0; i < from.size(); ++i) from[i] = static_cast<float>(i);
+  const std::vector<int64_t> rows = {4, 0, 4};
+  const RowsOnDevice device_from(**worker, from, 5, 3, 1), device_to(**worker, to, 3, 3, 2);
+  (*worker)->gather_rows(device_from.tensor(), rows, device_to.tensor());
+  EXPECT_EQ(device_to.download(), (std::vector<float>{12, 13, 14, 0, 1, 2, 12, 13, 14}));
+  EXPECT_TRUE(device_to.gaps_are_untouched());
+}
+
+// In every KV format as often as in the reference, and told once.
+TEST_P(RowsOperation, ClampedValuesAreTakenOnce) {
+  for (const KvFormat* format : all_kv_formats()) {
+    AttentionOnDevice made(**worker, *format, {.kv_scale = 5e6f}, {20});
+    made.step({{0, 20}});
+    EXPECT_GT(made.clamped(), 0) << format->name;
+    EXPECT_EQ((*worker)->take_clamped(), 0);
   }
 }
 
