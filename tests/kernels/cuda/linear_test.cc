@@ -159,7 +159,7 @@ TEST_P(CudaLinearTest, NormsOfSmallInputs) {
   EXPECT_TRUE(within_bounds(made.on_device(Kind::kNormBias, 9, 0), made.exact(Kind::kNormBias, 9)));
 }
 
-// The same bits for a token whatever its company: other tiles, other blocks, the same order of adding up.
+// The same bits for a token whatever its company: other n-tiles, other CTAs, the same order of adding up.
 TEST_P(CudaLinearTest, DoesNotDependOnTheBatch) {
   for (const WeightFormat* format : all_weight_formats()) {
     if (!(*worker)->supports(*format, Activations::kA16)) continue;
@@ -174,7 +174,7 @@ TEST_P(CudaLinearTest, DoesNotDependOnTheBatch) {
   }
 }
 
-// Pieces of the inputs that many blocks share for few tokens, and that one block walks for many: the same bits.
+// K-splits that several CTAs share for few tokens, and that one CTA walks for many: the same bits.
 TEST_P(CudaLinearTest, WalkedKSplitsHaveTheBitsOfSplitK) {
   for (const WeightFormat* format : all_weight_formats()) {
     if (!(*worker)->supports(*format, Activations::kA16)) continue;
@@ -188,20 +188,20 @@ TEST_P(CudaLinearTest, WalkedKSplitsHaveTheBitsOfSplitK) {
   }
 }
 
-// Calls of one input, as of queries, keys and values: alike, so that one kernel serves them, and not; with pieces of
-// the inputs and without.
+// Calls of one input, as of queries, keys and values: alike, so that they are fused into one launch, and not; with
+// split-K and without.
 TEST_P(CudaLinearTest, CallsOfOneInput) {
-  struct Weights {
+  struct CallFormat {
     const char* format;
     int group;
   };
-  const Weights kCalls[][3] = {{{"w4", 32}, {"w4", 32}, {"w4", 32}},
-                               {{"w8", 0}, {"w8", 0}, {"w8", 32}},
-                               {{"w4", 32}, {"w4", 16}, {"w4", 32}},
-                               {{"bf16", 0}, {"bf16", 0}, {"bf16", 0}},
-                               {{"w8", 32}, {"w4", 32}, {"w4", 32}}};
+  const CallFormat kCalls[][3] = {{{"w4", 32}, {"w4", 32}, {"w4", 32}},
+                                  {{"w8", 0}, {"w8", 0}, {"w8", 32}},
+                                  {{"w4", 32}, {"w4", 16}, {"w4", 32}},
+                                  {{"bf16", 0}, {"bf16", 0}, {"bf16", 0}},
+                                  {{"w8", 32}, {"w4", 32}, {"w4", 32}}};
   const int64_t kRows[] = {130, 64, 33};
-  for (const Weights(&calls)[3] : kCalls) {
+  for (const CallFormat(&calls)[3] : kCalls) {
     std::vector<LinearCase> cases;
     for (int i = 0; i < 3; ++i) {
       auto pack = [&] {
