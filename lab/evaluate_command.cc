@@ -71,13 +71,13 @@ struct LoadedModes {
   const ModeWeights& reference() const { return weights->mode(modes.size() - 1); }
 };
 
-absl::StatusOr<LoadedModes> load_modes(const ModelSource& source, const Decoder& decoder, std::vector<Mode> wanted,
-                                       Device& device, const EvaluateFlags& flags) {
+absl::StatusOr<LoadedModes> load_modes(const ModelSource& source, std::vector<Mode> wanted, Device& device,
+                                       const EvaluateFlags& flags) {
   LoadedModes loaded;
   loaded.modes = std::move(wanted);
   loaded.modes.push_back(*parse_mode(kReference));
   const int threads = flags.threads > 0 ? flags.threads : cpu_threads();
-  auto weights = Weights::load(source, decoder, loaded.modes, device, threads, progress_of("packing", flags.quiet));
+  auto weights = Weights::load(source, loaded.modes, device, threads, progress_of("packing", flags.quiet));
   if (!weights.ok()) return weights.status();
   loaded.weights = *std::move(weights);
   return loaded;
@@ -85,7 +85,7 @@ absl::StatusOr<LoadedModes> load_modes(const ModelSource& source, const Decoder&
 
 Report describe(const ModelSource& source, const Device& device, const EvaluateFlags& flags) {
   Report report;
-  report.model = source.config.name;
+  report.model = source.spec.name;
   report.source_format = source.format;
   report.source_digest = source.digest;
   report.source_bits_per_weight = source.bits_per_weight;
@@ -121,24 +121,22 @@ absl::StatusOr<Report> make_report(const EvaluateFlags& flags) {
   absl::StatusOr<ModelSource> source = open_model(flags.model);
   if (!source.ok()) return source.status();
   for (const std::string& line : source->warnings) std::fprintf(stderr, "halftone-lab: %s\n", line.c_str());
-  absl::StatusOr<Decoder> decoder = describe_decoder(*source);
-  if (!decoder.ok()) return decoder.status();
   absl::StatusOr<TextWindows> text = windows_of(*source, flags);
   if (!text.ok()) return text.status();
   Ledger ledger;
   const MadeDevice made = make_device(flags.device, {{flags.threads, flags.isa}}, ledger);
   if (made.device == nullptr) return absl::InvalidArgumentError(made.why);
   Device& device = *made.device;
-  absl::StatusOr<LoadedModes> loaded = load_modes(*source, *decoder, *std::move(wanted), device, flags);
+  absl::StatusOr<LoadedModes> loaded = load_modes(*source, *std::move(wanted), device, flags);
   if (!loaded.ok()) return loaded.status();
 
   Report report = describe(*source, device, flags);
   add_text(*text, std::filesystem::path(flags.text).filename().string(), &report);
-  EvaluationInput input{*source, *decoder, device, *text, {kReference, &loaded->reference(), "kv16"}};
+  EvaluationInput input{*source, device, *text, {kReference, &loaded->reference(), "kv16"}};
   for (size_t m = 0; m + 1 < loaded->modes.size(); ++m) {
     const Mode& mode = loaded->modes[m];
     input.modes.push_back({mode.id, &loaded->weights->mode(m), mode.kv});
-    report.modes.push_back(describe_mode(*source, *decoder, mode, loaded->weights->mode(m)));
+    report.modes.push_back(describe_mode(*source, mode, loaded->weights->mode(m)));
   }
   input.progress = progress_of("comparing", flags.quiet);
   absl::StatusOr<Evaluation> evaluation = evaluate(input);

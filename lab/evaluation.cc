@@ -49,7 +49,7 @@ class Evaluator {
 };
 
 absl::Status Evaluator::check() const {
-  const ModelConfig& c = in_.decoder.config;
+  const ModelSpec& c = in_.source.spec;
   if (in_.text.window_tokens > c.context) {
     return absl::InvalidArgumentError(
         absl::StrCat("windows of ", in_.text.window_tokens, " tokens: the model's context is ", c.context));
@@ -67,7 +67,7 @@ absl::Status Evaluator::check() const {
 absl::Status Evaluator::prepare() {
   absl::Status status = check();
   if (!status.ok()) return status;
-  const LaneModel model{in_.source, in_.decoder, in_.device, in_.text.window_tokens, kStepTokens};
+  const LaneModel model{in_.source, in_.device, in_.text.window_tokens, kStepTokens};
   auto add = [&](const LaneOptions& options, Contender* contender) {
     auto lane = Lane::create(model, options);
     if (!lane.ok()) return lane.status();

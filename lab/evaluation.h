@@ -23,7 +23,6 @@ struct EvaluatedMode {
 
 struct EvaluationInput {
   const ModelSource& source;
-  const Decoder& decoder;
   Device& device;
   const TextWindows& text;
   EvaluatedMode reference;

@@ -13,12 +13,11 @@ namespace halftone {
 absl::StatusOr<std::unique_ptr<Lane>> Lane::create(const LaneModel& model, const LaneOptions& options) {
   HALFTONE_CHECK(options.step_tokens % kLaneRows == 0 && options.step_tokens <= model.max_tokens);
   std::unique_ptr<Lane> lane(new Lane(model.device, options));
-  auto transformer =
-      Transformer::create(model.source, model.decoder, model.device, model.window_tokens, model.max_tokens, kLaneRows);
+  auto transformer = Transformer::create(model.source, model.device, model.window_tokens, model.max_tokens, kLaneRows);
   if (!transformer.ok()) return transformer.status();
   lane->transformer_ = *std::move(transformer);
 
-  lane->layout_ = mode_kv_layout(model.decoder.config, *options.weights, options.kv);
+  lane->layout_ = mode_kv_layout(model.source.spec, *options.weights, options.kv);
   const int64_t tokens = lane->layout_.page_tokens, pages = (model.window_tokens + tokens - 1) / tokens;
   const size_t bytes = static_cast<size_t>(pages) * lane->layout_.page_bytes;
   lane->arena_ = model.device.allocate(bytes, {"shared", MemoryCategory::kKvCache});

@@ -20,7 +20,6 @@ constexpr int64_t kLaneRows = 16;  // rows of logits that are in memory at once
 
 struct LaneModel {
   const ModelSource& source;
-  const Decoder& decoder;
   Device& device;
   int64_t window_tokens = 0;  // at most the model's context
   int64_t max_tokens = 256;   // of one step

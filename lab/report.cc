@@ -38,9 +38,8 @@ std::string mode_line(const ReportedMode& m, size_t width) {
 
 }  // namespace
 
-ReportedMode describe_mode(const ModelSource& source, const Decoder& decoder, const Mode& mode,
-                           const ModeWeights& weights) {
-  const KvLayout layout = mode_kv_layout(decoder.config, weights, mode.kv);
+ReportedMode describe_mode(const ModelSource& source, const Mode& mode, const ModeWeights& weights) {
+  const KvLayout layout = mode_kv_layout(source.spec, weights, mode.kv);
   ReportedMode out;
   out.id = mode.id;
   out.weights_digest = weights_digest(source.digest, mode.recipe);

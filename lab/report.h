@@ -39,8 +39,7 @@ struct Report {
 };
 
 // The facts of a mode, without its quality.
-ReportedMode describe_mode(const ModelSource& source, const Decoder& decoder, const Mode& mode,
-                           const ModeWeights& weights);
+ReportedMode describe_mode(const ModelSource& source, const Mode& mode, const ModeWeights& weights);
 void add_text(const TextWindows& text, const std::string& name, Report* report);
 void add_evaluation(const Evaluation& evaluation, Report* report);
 

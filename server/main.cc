@@ -22,7 +22,6 @@
 #include "server/log.h"
 #include "server/memory_account.h"
 #include "server/metrics/metrics.h"
-#include "server/model/decoder.h"
 #include "server/net/descriptors.h"
 #include "server/net/socket.h"
 #include "server/quality_cards.h"
@@ -86,7 +85,7 @@ Defaults make_defaults(const GenerationDefaults& author, const Limits& limits) {
 
 // What is left of a checkpoint when its weights are packed and its files are closed.
 struct LoadedModel {
-  ModelConfig config;
+  ModelSpec spec;
   GenerationDefaults generation;
   std::string format, digest;
   std::unique_ptr<Tokenizer> tokenizer;
@@ -99,10 +98,8 @@ absl::StatusOr<LoadedModel> load_checkpoint(const ServerConfig& config, const st
   absl::StatusOr<ModelSource> source = open_model(config.model);
   if (!source.ok()) return source.status();
   for (const std::string& line : source->warnings) spdlog::warn("--model: {}", line);
-  // First of all whether it is a model that we run: nothing else in it means anything before.
-  if (absl::Status status = describe_decoder(*source).status(); !status.ok()) return status;
   LoadedModel checkpoint;
-  checkpoint.config = source->config;
+  checkpoint.spec = source->spec;
   checkpoint.generation = source->generation;
   checkpoint.format = source->format;
   checkpoint.digest = source->digest;
@@ -142,8 +139,8 @@ ServerFacts make_facts(const LoadedModel& checkpoint, Device& device, const Serv
   DeviceFacts facts{std::string(device.name()), device.description(), std::string(device.kernel_name()),
                     static_cast<uint32_t>(config.threads), memory};
   return {kVersion,
-          checkpoint.config.name,
-          checkpoint.config.architecture,
+          checkpoint.spec.name,
+          checkpoint.spec.family,
           checkpoint.digest,
           checkpoint.format,
           {facts},
@@ -152,7 +149,7 @@ ServerFacts make_facts(const LoadedModel& checkpoint, Device& device, const Serv
 
 // How long a sequence may be, and why it is not what somebody expects.
 void log_context(const LoadedModel& checkpoint, const ServerConfig& config) {
-  const int64_t context = checkpoint.executor->context(), own = checkpoint.config.context;
+  const int64_t context = checkpoint.executor->context(), own = checkpoint.spec.context;
   if (config.max_context > context) {
     spdlog::warn("--max-context {}: a sequence has at most {} tokens, which is {}", config.max_context, context,
                  context == own ? "the model's context" : "what the KV pages hold (--kv-bytes)");
@@ -171,7 +168,7 @@ void log_ready(const LoadedModel& checkpoint, const RpcServer& rpc, const HttpSe
                  mode.kv_bytes_per_token, mode.import);
   }
   log_context(checkpoint, config);
-  spdlog::info("serving {} on {} (gRPC) and http://{}/metrics", checkpoint.config.name,
+  spdlog::info("serving {} on {} (gRPC) and http://{}/metrics", checkpoint.spec.name,
                endpoint_text(config.listen, rpc.port()), endpoint_text(config.listen, http.port()));
 }
 
@@ -238,7 +235,7 @@ int run(const ServerConfig& config, StopSignals& signals) {
   LoadedModel& checkpoint = *loaded;
 
   const std::span<const ModeFacts> facts = checkpoint.executor->modes();
-  Metrics metrics(checkpoint.config.name, {facts.begin(), facts.end()});
+  Metrics metrics(checkpoint.spec.name, {facts.begin(), facts.end()});
   auto memory = [&] { return memory_account(device, System(config.system_root)); };
   metrics.on_scrape(memory);
   EngineConfig engine_config;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <map>
 
 #include "absl/strings/str_cat.h"
 #include "kernels/contract/check.h"
@@ -201,29 +202,45 @@ RowResult LocalExecutor::pick(const LogitRow& row, const LogitReduction& r, cons
   return result;
 }
 
-void LocalExecutor::count_work(const StepInput& input, size_t rows, StepOutput* output) const {
-  const ModelConfig& c = decoder_.config;
-  const ModeWeights& weights = weights_->mode(static_cast<size_t>(input.weights));
-  int64_t window = c.sliding_window > 0 ? c.sliding_window : c.context;
-  double tokens = 0, seen = 0, stored = 0;
+// What attention does in one layer: positions that tokens look at, and those that are read for it.
+struct LocalExecutor::Seen {
+  double looked_at = 0, stored = 0;
+};
+
+LocalExecutor::Seen LocalExecutor::seen_through(int64_t window, const StepInput& input) const {
+  if (window == 0) window = spec_.context;
+  Seen seen;
   for (const StepSequence& s : input.sequences) {
-    double n = static_cast<double>(s.tokens.size()), first = static_cast<double>(s.first_position);
-    tokens += n;
+    const double n = static_cast<double>(s.tokens.size()), first = static_cast<double>(s.first_position);
     for (int64_t i = 0; i < static_cast<int64_t>(s.tokens.size()); ++i) {
-      seen += static_cast<double>(std::min(s.first_position + i + 1, window));
+      seen.looked_at += static_cast<double>(std::min(s.first_position + i + 1, window));
     }
     // Read once for a chunk, however many tokens look at it.
-    stored += std::min(first + n, n - 1 + static_cast<double>(window));
+    seen.stored += std::min(first + n, n - 1 + static_cast<double>(window));
   }
-  double layers = static_cast<double>(weights.layers.size()), q = static_cast<double>(c.heads * c.head_dim);
+  return seen;
+}
+
+void LocalExecutor::count_work(const StepInput& input, size_t rows, StepOutput* output) const {
+  const ModeWeights& weights = weights_->mode(static_cast<size_t>(input.weights));
+  double tokens = 0;
+  for (const StepSequence& s : input.sequences) tokens += static_cast<double>(s.tokens.size());
   Work work;
   for (int kind = 0; kind < kArithmetics; ++kind) work.operations[kind] = 2 * tokens * weights.body_products[kind];
   work.operations[static_cast<int>(weights.head_arithmetic)] +=
       2 * static_cast<double>(rows) * static_cast<double>(weights.head_values);
-  work.operations[static_cast<int>(Arithmetic::kF32)] += 4 * layers * q * seen;
-  double kv = static_cast<double>(facts_[static_cast<size_t>(input.kv)].kv_bytes_per_token);
-  work.bytes = static_cast<double>(weights.body_bytes) + (rows > 0 ? static_cast<double>(weights.head_bytes) : 0) +
-               (stored + tokens) * kv;
+  work.bytes = static_cast<double>(weights.body_bytes) + (rows > 0 ? static_cast<double>(weights.head_bytes) : 0);
+  const KvLayout& layout = layouts_[static_cast<size_t>(input.kv)];
+  const double kv = static_cast<double>(layout.layer_bytes) / static_cast<double>(layout.page_tokens);
+  std::map<int64_t, Seen> by_window;
+  for (const LayerWeights& of_layer : weights.layers) {
+    const LayerSpec& layer = spec_.layers[static_cast<size_t>(of_layer.layer)];
+    auto [place, is_new] = by_window.try_emplace(layer.window);
+    if (is_new) place->second = seen_through(layer.window, input);
+    const Seen& seen = place->second;
+    work.operations[static_cast<int>(Arithmetic::kF32)] += 4 * static_cast<double>(layer.q_size()) * seen.looked_at;
+    work.bytes += (seen.stored + tokens) * kv;
+  }
   output->flops = work.all_operations();
   output->bytes_moved = work.bytes;
   output->floor_seconds = roofline_.seconds(work);

@@ -36,7 +36,7 @@ class LocalExecutor final : public Executor {
   static absl::StatusOr<std::unique_ptr<LocalExecutor>> create(const ModelSource& source, Device& device,
                                                                const LocalExecutorOptions& options);
 
-  int64_t vocabulary() const override { return decoder_.config.vocabulary; }
+  int64_t vocabulary() const override { return spec_.vocabulary; }
   int64_t context() const override { return context_; }
   int64_t max_step_tokens() const override { return transformer_->max_tokens(); }
   int64_t max_step_rows() const override { return transformer_->max_tokens(); }
@@ -56,7 +56,7 @@ class LocalExecutor final : public Executor {
   const KvLayout& kv_layout(ModeIndex mode) const { return layouts_[static_cast<size_t>(mode)]; }
 
  private:
-  LocalExecutor(const Decoder& decoder, Device& device) : decoder_(decoder), device_(device) {}
+  LocalExecutor(const ModelSpec& spec, Device& device) : spec_(spec), device_(device) {}
 
   absl::Status load(const ModelSource& source, const LocalExecutorOptions& options);
   void plan_layouts(const std::vector<Mode>& modes);
@@ -77,9 +77,11 @@ class LocalExecutor final : public Executor {
                    std::vector<LogitCandidate>* drawn);
   RowResult pick(const LogitRow& row, const LogitReduction& reduction, const LogitCandidate& drawn) const;
   absl::Status device_status() const;
+  struct Seen;
+  Seen seen_through(int64_t window, const StepInput& input) const;
   void count_work(const StepInput& input, size_t rows, StepOutput* output) const;
 
-  Decoder decoder_;
+  const ModelSpec spec_;
   Device& device_;
   int64_t context_ = 0;
   std::unique_ptr<Weights> weights_;

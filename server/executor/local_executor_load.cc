@@ -12,9 +12,7 @@ namespace halftone {
 
 absl::StatusOr<std::unique_ptr<LocalExecutor>> LocalExecutor::create(const ModelSource& source, Device& device,
                                                                      const LocalExecutorOptions& options) {
-  absl::StatusOr<Decoder> decoder = describe_decoder(source);
-  if (!decoder.ok()) return decoder.status();
-  std::unique_ptr<LocalExecutor> executor(new LocalExecutor(*decoder, device));
+  std::unique_ptr<LocalExecutor> executor(new LocalExecutor(source.spec, device));
   absl::Status status = executor->load(source, options);
   if (!status.ok()) return status;
   return executor;
@@ -22,7 +20,7 @@ absl::StatusOr<std::unique_ptr<LocalExecutor>> LocalExecutor::create(const Model
 
 absl::Status LocalExecutor::load(const ModelSource& source, const LocalExecutorOptions& options) {
   roofline_ = options.roofline;
-  auto weights = Weights::load(source, decoder_, options.modes, device_,
+  auto weights = Weights::load(source, options.modes, device_,
                                {.threads = options.threads,
                                 .progress = options.progress,
                                 .pack_cache = options.pack_cache,
@@ -30,8 +28,7 @@ absl::Status LocalExecutor::load(const ModelSource& source, const LocalExecutorO
                                 .admit = [&](uint64_t bytes) { return plan_memory(bytes, options); }});
   if (!weights.ok()) return weights.status();
   weights_ = *std::move(weights);
-  auto transformer =
-      Transformer::create(source, decoder_, device_, context_, options.max_step_tokens, options.logit_rows);
+  auto transformer = Transformer::create(source, device_, context_, options.max_step_tokens, options.logit_rows);
   if (!transformer.ok()) return transformer.status();
   transformer_ = *std::move(transformer);
   absl::Status status = make_arena();
@@ -43,7 +40,7 @@ absl::Status LocalExecutor::load(const ModelSource& source, const LocalExecutorO
 // One page size for all modes: the smallest that holds a page of each.
 void LocalExecutor::plan_layouts(const std::vector<Mode>& modes) {
   for (const Mode& mode : modes) {
-    layouts_.push_back(mode_kv_layout(decoder_.config, mode));
+    layouts_.push_back(mode_kv_layout(spec_, mode));
     page_bytes_ = std::max<uint64_t>(page_bytes_, layouts_.back().page_bytes);
   }
   for (KvLayout& layout : layouts_) layout.page_bytes = page_bytes_;
@@ -53,7 +50,7 @@ void LocalExecutor::plan_layouts(const std::vector<Mode>& modes) {
 int64_t LocalExecutor::pages_context(const LocalExecutorOptions& options) const {
   int64_t room = 0;
   for (const KvLayout& layout : layouts_) room = std::max(room, pages_ * layout.page_tokens);
-  const int64_t own = decoder_.config.context;
+  const int64_t own = spec_.context;
   return std::min({room, own, options.max_context > 0 ? options.max_context : own});
 }
 
@@ -61,7 +58,7 @@ int64_t LocalExecutor::pages_context(const LocalExecutorOptions& options) const 
 // it may have is killed without a word.
 absl::Status LocalExecutor::plan_memory(uint64_t weights, const LocalExecutorOptions& options) {
   plan_layouts(options.modes);
-  const Transformer::Size size = Transformer::size_of(decoder_, device_, options.max_step_tokens, options.logit_rows);
+  const Transformer::Size size = Transformer::size_of(spec_, device_, options.max_step_tokens, options.logit_rows);
   const bool known = options.free_bytes > 0;
   const uint64_t taken = weights + size.fixed;
   uint64_t kv_bytes = options.kv_bytes;

@@ -8,8 +8,8 @@
 
 namespace halftone {
 
-KvLayout mode_kv_layout(const ModelConfig& config, const ModeWeights& weights, std::string_view kv);
+KvLayout mode_kv_layout(const ModelSpec& spec, const ModeWeights& weights, std::string_view kv);
 // The same before the weights are there.
-KvLayout mode_kv_layout(const ModelConfig& config, const Mode& mode);
+KvLayout mode_kv_layout(const ModelSpec& spec, const Mode& mode);
 
 }  // namespace halftone

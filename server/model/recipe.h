@@ -9,10 +9,9 @@
 
 #include "absl/status/statusor.h"
 #include "kernels/contract/linear.h"
+#include "server/architecture/tensor_part.h"
 
 namespace halftone {
-
-enum class TensorClass : uint8_t { kEmbedding, kAttention, kMlp, kHead };
 
 struct WeightChoice {
   std::string format;       // "w4"

@@ -18,16 +18,16 @@ double scale_llama3(double frequency, const RopeScaling& s) {
 
 }  // namespace
 
-std::vector<double> rope_frequencies(const ModelConfig& config, std::span<const float> divisors) {
-  std::vector<double> frequencies(static_cast<size_t>(config.head_dim / 2));
+std::vector<double> rope_frequencies(const RopeSpec& rope, std::span<const float> divisors) {
+  std::vector<double> frequencies(static_cast<size_t>(rope.rotated / 2));
   for (size_t i = 0; i < frequencies.size(); ++i) {
-    double exponent = static_cast<double>(2 * i) / static_cast<double>(config.head_dim);
-    double frequency = std::pow(static_cast<double>(config.rope_theta), -exponent);
+    double exponent = static_cast<double>(2 * i) / static_cast<double>(rope.rotated);
+    double frequency = std::pow(static_cast<double>(rope.theta), -exponent);
     if (i < divisors.size()) frequency /= static_cast<double>(divisors[i]);
-    if (config.rope_scaling.kind == RopeScaling::Kind::kLlama3) {
-      frequency = scale_llama3(frequency, config.rope_scaling);
-    } else if (config.rope_scaling.kind == RopeScaling::Kind::kLinear) {
-      frequency /= static_cast<double>(config.rope_scaling.factor);
+    if (rope.scaling.kind == RopeScaling::Kind::kLlama3) {
+      frequency = scale_llama3(frequency, rope.scaling);
+    } else if (rope.scaling.kind == RopeScaling::Kind::kLinear) {
+      frequency /= static_cast<double>(rope.scaling.factor);
     }
     frequencies[i] = frequency;
   }

@@ -5,16 +5,15 @@
 #include <span>
 #include <vector>
 
-#include "absl/status/statusor.h"
-#include "server/source/model_source.h"
+#include "server/architecture/model_spec.h"
 
 namespace halftone {
 
-// Radians per position of each of the head_dim / 2 pairs, scaling applied; `divisors` (the tensor rope_factors) may be
+// Radians per position of each of the rotated / 2 pairs, scaling applied; `divisors` (the tensor rope_factors) may be
 // empty.
-std::vector<double> rope_frequencies(const ModelConfig& config, std::span<const float> divisors);
+std::vector<double> rope_frequencies(const RopeSpec& rope, std::span<const float> divisors);
 
-// Fills [positions][head_dim / 2], of the positions from `first` on.
+// Fills [positions][rotated / 2], of the positions from `first` on.
 void fill_rope_table(std::span<const double> frequencies, int64_t first, int64_t positions, float* cosines,
                      float* sines);
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cmath>
 #include <functional>
 
 #include "absl/strings/str_cat.h"
@@ -20,23 +19,39 @@ uint64_t next_id() {
 
 uint64_t product(int64_t a, int64_t b) { return static_cast<uint64_t>(a) * static_cast<uint64_t>(b); }
 
-size_t workspace_of(const ModelConfig& c, const Device& device, int64_t max_tokens, int64_t logit_rows) {
-  const int64_t columns = std::max({c.dim, c.heads * c.head_dim, c.ffn});
-  return device.workspace_bytes(std::max(max_tokens, logit_rows), columns, c.heads, c.head_dim);
+// What the layer that wants most of something wants.
+struct Widths {
+  int64_t q = 0, kv = 0, ffn = 0, heads = 0, head_dim = 0;
+
+  explicit Widths(const ModelSpec& spec) {
+    for (const LayerSpec& layer : spec.layers) {
+      q = std::max(q, layer.q_size());
+      kv = std::max(kv, layer.kv_size());
+      ffn = std::max(ffn, layer.ffn);
+      heads = std::max(heads, layer.heads);
+      head_dim = std::max(head_dim, layer.head_dim);
+    }
+  }
+};
+
+size_t workspace_of(const ModelSpec& spec, const Device& device, int64_t max_tokens, int64_t logit_rows) {
+  const Widths most(spec);
+  const int64_t columns = std::max({spec.dim, most.q, most.ffn});
+  return device.workspace_bytes(std::max(max_tokens, logit_rows), columns, most.heads, most.head_dim);
 }
 
 }  // namespace
 
-Transformer::Transformer(const Decoder& decoder, Device& device, int64_t max_tokens, int64_t logit_rows)
-    : decoder_(decoder), device_(device), max_tokens_(max_tokens), logit_rows_(logit_rows), id_(next_id()) {}
+Transformer::Transformer(const ModelSpec& spec, Device& device, int64_t max_tokens, int64_t logit_rows)
+    : spec_(spec), device_(device), max_tokens_(max_tokens), logit_rows_(logit_rows), id_(next_id()) {}
 
-absl::StatusOr<std::unique_ptr<Transformer>> Transformer::create(const ModelSource& source, const Decoder& decoder,
-                                                                 Device& device, int64_t max_context,
-                                                                 int64_t max_tokens, int64_t logit_rows) {
+absl::StatusOr<std::unique_ptr<Transformer>> Transformer::create(const ModelSource& source, Device& device,
+                                                                 int64_t max_context, int64_t max_tokens,
+                                                                 int64_t logit_rows) {
   HALFTONE_CHECK(logit_rows <= kGatherRows);
-  std::unique_ptr<Transformer> transformer(new Transformer(decoder, device, max_tokens, logit_rows));
+  std::unique_ptr<Transformer> transformer(new Transformer(source.spec, device, max_tokens, logit_rows));
   absl::Status status = transformer->allocate(max_context);
-  if (status.ok()) status = transformer->fill_rope_tables(source, max_context);
+  if (status.ok()) status = transformer->make_rope_tables(source, max_context);
   if (!status.ok()) return status;
   return transformer;
 }
@@ -46,125 +61,134 @@ struct Transformer::Wanted {
   uint64_t bytes;
 };
 
-std::vector<Transformer::Wanted> Transformer::wanted_activations(const Decoder& decoder, const Device& device,
+std::vector<Transformer::Wanted> Transformer::wanted_activations(const ModelSpec& spec, const Device& device,
                                                                  int64_t max_tokens, int64_t logit_rows) {
-  const ModelConfig& c = decoder.config;
-  const int64_t q = c.heads * c.head_dim, kv = c.kv_heads * c.head_dim;
+  const Widths most(spec);
   const uint64_t one = dtype_bytes(device.activation_dtype());
-  return {{&Transformer::hidden_, product(max_tokens, c.dim) * one},
-          {&Transformer::q_, product(max_tokens, q) * one},
-          {&Transformer::k_, product(max_tokens, kv) * one},
-          {&Transformer::v_, product(max_tokens, kv) * one},
-          {&Transformer::attended_, product(max_tokens, q) * one},
-          {&Transformer::gated_, product(max_tokens, c.ffn) * one},
-          {&Transformer::last_, product(logit_rows, c.dim) * one},
-          {&Transformer::logits_, product(logit_rows, c.vocabulary) * sizeof(float)}};
+  return {{&Transformer::hidden_, product(max_tokens, spec.dim) * one},
+          {&Transformer::q_, product(max_tokens, most.q) * one},
+          {&Transformer::k_, product(max_tokens, most.kv) * one},
+          {&Transformer::v_, product(max_tokens, most.kv) * one},
+          {&Transformer::attended_, product(max_tokens, most.q) * one},
+          {&Transformer::gated_, product(max_tokens, most.ffn) * one},
+          {&Transformer::last_, product(logit_rows, spec.dim) * one},
+          {&Transformer::logits_, product(logit_rows, spec.vocabulary) * sizeof(float)}};
 }
 
-Transformer::Size Transformer::size_of(const Decoder& decoder, const Device& device, int64_t max_tokens,
+Transformer::Size Transformer::size_of(const ModelSpec& spec, const Device& device, int64_t max_tokens,
                                        int64_t logit_rows) {
   Size size;
-  size.fixed = workspace_of(decoder.config, device, max_tokens, logit_rows);
-  for (const Wanted& w : wanted_activations(decoder, device, max_tokens, logit_rows)) size.fixed += w.bytes;
-  size.position = product(2 * sizeof(float), decoder.config.head_dim / 2);
+  size.fixed = workspace_of(spec, device, max_tokens, logit_rows);
+  for (const Wanted& w : wanted_activations(spec, device, max_tokens, logit_rows)) size.fixed += w.bytes;
+  for (const RopeSpec& rope : spec.ropes) size.position += product(2 * sizeof(float), rope.rotated / 2);
   return size;
 }
 
 absl::Status Transformer::allocate(int64_t max_context) {
-  const uint64_t table = product(max_context, decoder_.config.head_dim / 2) * sizeof(float);
-  for (Buffer* buffer : {&cosines_, &sines_}) {
-    *buffer = device_.allocate(table, {"shared", MemoryCategory::kOther});
-    if (*buffer) continue;
-    return absl::ResourceExhaustedError(absl::StrCat("no memory for rotation tables of ", max_context,
-                                                     " positions, twice ", table,
-                                                     " bytes; a smaller --max-context makes them smaller"));
+  for (const RopeSpec& rope : spec_.ropes) {
+    const uint64_t bytes = product(max_context, rope.rotated / 2) * sizeof(float);
+    RopeTable& table = ropes_.emplace_back();
+    for (Buffer* buffer : {&table.cosines, &table.sines}) {
+      *buffer = device_.allocate(bytes, {"shared", MemoryCategory::kOther});
+      if (*buffer) continue;
+      return absl::ResourceExhaustedError(absl::StrCat("no memory for rotation tables of ", max_context,
+                                                       " positions, twice ", bytes,
+                                                       " bytes; a smaller --max-context makes them smaller"));
+    }
   }
-  for (const Wanted& w : wanted_activations(decoder_, device_, max_tokens_, logit_rows_)) {
+  for (const Wanted& w : wanted_activations(spec_, device_, max_tokens_, logit_rows_)) {
     this->*w.buffer = device_.allocate(w.bytes, {"shared", MemoryCategory::kActivations});
     if (this->*w.buffer) continue;
     return absl::ResourceExhaustedError(absl::StrCat("no memory for ", w.bytes, " bytes of activations"));
   }
-  const size_t bytes = workspace_of(decoder_.config, device_, max_tokens_, logit_rows_);
+  const size_t bytes = workspace_of(spec_, device_, max_tokens_, logit_rows_);
   workspace_ = device_.allocate(bytes, {"shared", MemoryCategory::kWorkspace});
   if (!workspace_) return absl::ResourceExhaustedError(absl::StrCat("no memory for ", bytes, " bytes of workspace"));
   device_.set_workspace(workspace_.data(), workspace_.bytes());
   return absl::OkStatus();
 }
 
-absl::Status Transformer::fill_rope_tables(const ModelSource& source, int64_t max_context) {
+absl::Status Transformer::make_rope_tables(const ModelSource& source, int64_t max_context) {
   std::vector<float> divisors;
   if (const SourceTensor* factors = source.find("rope_factors"); factors != nullptr) {
     divisors.resize(static_cast<size_t>(factors->rows() * factors->cols()));
     absl::Status status = factors->read_rows(0, factors->rows(), divisors);
     if (!status.ok()) return status;
   }
-  const std::vector<double> frequencies = rope_frequencies(decoder_.config, divisors);
+  for (size_t i = 0; i < ropes_.size(); ++i) {
+    fill_rope_table(rope_frequencies(spec_.ropes[i], divisors), max_context, ropes_[i]);
+  }
+  return absl::OkStatus();
+}
+
+void Transformer::fill_rope_table(std::span<const double> frequencies, int64_t max_context, const RopeTable& table) {
   constexpr int64_t kPiece = 4096;  // positions, so that the host never holds a whole table beside the device's
   std::vector<float> cosines(static_cast<size_t>(kPiece) * frequencies.size()), sines(cosines.size());
   for (int64_t first = 0; first < max_context; first += kPiece) {
     const int64_t positions = std::min(kPiece, max_context - first);
     const size_t values = static_cast<size_t>(positions) * frequencies.size();
     const size_t offset = static_cast<size_t>(first) * frequencies.size() * sizeof(float);
-    fill_rope_table(frequencies, first, positions, cosines.data(), sines.data());
-    device_.upload(cosines_.data() + offset, std::as_bytes(std::span(cosines).first(values)));
-    device_.upload(sines_.data() + offset, std::as_bytes(std::span(sines).first(values)));
+    halftone::fill_rope_table(frequencies, first, positions, cosines.data(), sines.data());
+    device_.upload(table.cosines.data() + offset, std::as_bytes(std::span(cosines).first(values)));
+    device_.upload(table.sines.data() + offset, std::as_bytes(std::span(sines).first(values)));
   }
-  return absl::OkStatus();
 }
 
 void Transformer::attention(const Pass& pass, size_t index) {
-  const LayerWeights& layer = pass.weights.layers[index];
-  const ModelConfig& c = decoder_.config;
-  int64_t rows = pass.rows, kv_cols = c.kv_heads * c.head_dim;
-  Tensor x = view(hidden_, rows, c.dim), q = view(q_, rows, c.heads * c.head_dim);
-  Tensor k = view(k_, rows, kv_cols), v = view(v_, rows, kv_cols), attended = view(attended_, rows, q.cols);
-  auto project = [&](const PackedMatrix* matrix, const float* bias, Tensor y) {
-    return LinearCall{.weights = matrix,
+  const LayerWeights& weights = pass.weights.layers[index];
+  const LayerSpec& layer = spec_.layers[static_cast<size_t>(weights.layer)];
+  const RopeTable& rope = ropes_[layer.rope];
+  const int64_t rows = pass.rows;
+  Tensor x = view(hidden_, rows, spec_.dim), q = view(q_, rows, layer.q_size());
+  Tensor k = view(k_, rows, layer.kv_size()), v = view(v_, rows, layer.kv_size());
+  Tensor attended = view(attended_, rows, layer.q_size());
+  auto project = [&](TensorPart matrix, TensorPart bias, Tensor y) {
+    return LinearCall{.weights = weights.matrix(matrix),
                       .activations = pass.weights.activations,
                       .x = x,
-                      .rms_weight = layer.attention_norm,
-                      .rms_epsilon = c.rms_epsilon,
-                      .epilogue = {.bias = bias},
+                      .rms_weight = weights.vector(TensorPart::kAttentionNorm),
+                      .rms_epsilon = spec_.rms_epsilon,
+                      .epilogue = {.bias = weights.vector(bias)},
                       .y = y};
   };
-  const LinearCall projections[] = {project(layer.q, layer.q_bias, q), project(layer.k, layer.k_bias, k),
-                                    project(layer.v, layer.v_bias, v)};
+  const LinearCall projections[] = {project(TensorPart::kQ, TensorPart::kQBias, q),
+                                    project(TensorPart::kK, TensorPart::kKBias, k),
+                                    project(TensorPart::kV, TensorPart::kVBias, v)};
   device_.linear(projections);
   KvTarget target{pass.kv, pass.arena, static_cast<int64_t>(index)};
   device_.rope_store({.q = q,
                       .k = k,
                       .v = v,
-                      .heads = c.heads,
-                      .q_norm = layer.q_norm,
-                      .k_norm = layer.k_norm,
-                      .rms_epsilon = c.rms_epsilon,
-                      .cosines = cosines_.f32(),
-                      .sines = sines_.f32(),
+                      .heads = layer.heads,
+                      .q_norm = weights.vector(TensorPart::kQNorm),
+                      .k_norm = weights.vector(TensorPart::kKNorm),
+                      .rms_epsilon = spec_.rms_epsilon,
+                      .cosines = rope.cosines.f32(),
+                      .sines = rope.sines.f32(),
                       .kv = target});
-  float scale = 1.0f / std::sqrt(static_cast<float>(c.head_dim));
   device_.attention(
-      {.q = q, .y = attended, .heads = c.heads, .scale = scale, .window = c.sliding_window, .kv = target});
-  const LinearCall output[] = {{.weights = layer.o,
+      {.q = q, .y = attended, .heads = layer.heads, .scale = layer.score_scale, .window = layer.window, .kv = target});
+  const LinearCall output[] = {{.weights = weights.matrix(TensorPart::kO),
                                 .activations = pass.weights.activations,
                                 .x = attended,
-                                .epilogue = {.bias = layer.o_bias, .add_to_y = true},
+                                .epilogue = {.bias = weights.vector(TensorPart::kOBias), .add_to_y = true},
                                 .y = x}};
   device_.linear(output);
 }
 
 void Transformer::feed_forward(const Pass& pass, size_t index) {
-  const LayerWeights& layer = pass.weights.layers[index];
-  const ModelConfig& c = decoder_.config;
-  Tensor x = view(hidden_, pass.rows, c.dim), gated = view(gated_, pass.rows, c.ffn);
-  const LinearCall gate_up[] = {{.weights = layer.gate,
+  const LayerWeights& weights = pass.weights.layers[index];
+  const LayerSpec& layer = spec_.layers[static_cast<size_t>(weights.layer)];
+  Tensor x = view(hidden_, pass.rows, spec_.dim), gated = view(gated_, pass.rows, layer.ffn);
+  const LinearCall gate_up[] = {{.weights = weights.matrix(TensorPart::kGate),
                                  .activations = pass.weights.activations,
                                  .x = x,
-                                 .rms_weight = layer.mlp_norm,
-                                 .rms_epsilon = c.rms_epsilon,
-                                 .epilogue = {.swiglu_up = layer.up},
+                                 .rms_weight = weights.vector(TensorPart::kMlpNorm),
+                                 .rms_epsilon = spec_.rms_epsilon,
+                                 .epilogue = {.swiglu_up = weights.matrix(TensorPart::kUp)},
                                  .y = gated}};
   device_.linear(gate_up);
-  const LinearCall down[] = {{.weights = layer.down,
+  const LinearCall down[] = {{.weights = weights.matrix(TensorPart::kDown),
                               .activations = pass.weights.activations,
                               .x = gated,
                               .epilogue = {.add_to_y = true},
@@ -184,7 +208,7 @@ void Transformer::forward(const ModeWeights& weights, const ForwardBatch& batch)
   HALFTONE_CHECK(static_cast<int64_t>(batch.tokens.size()) <= rows && rows <= max_tokens_);
   const Pass pass{weights, batch.kv, batch.arena, rows};
   auto run = [&] {
-    device_.embed({weights.embedding, view(hidden_, rows, decoder_.config.dim)});
+    device_.embed({weights.embedding, view(hidden_, rows, spec_.dim)});
     for (size_t i = 0; i < weights.layers.size(); ++i) {
       attention(pass, i);
       feed_forward(pass, i);
@@ -195,17 +219,16 @@ void Transformer::forward(const ModeWeights& weights, const ForwardBatch& batch)
 }
 
 Tensor Transformer::logits(const ModeWeights& weights, std::span<const int64_t> tokens) {
-  const ModelConfig& c = decoder_.config;
   int64_t rows = static_cast<int64_t>(tokens.size());
   HALFTONE_CHECK(rows <= logit_rows_);
-  const Tensor last = view(last_, rows, c.dim);
-  device_.gather_rows(view(hidden_, max_tokens_, c.dim), tokens, last);
-  const Tensor y = f32_tensor(logits_.f32(), rows, c.vocabulary);
+  const Tensor last = view(last_, rows, spec_.dim);
+  device_.gather_rows(view(hidden_, max_tokens_, spec_.dim), tokens, last);
+  const Tensor y = f32_tensor(logits_.f32(), rows, spec_.vocabulary);
   const LinearCall head[] = {{.weights = weights.head,
                               .activations = weights.activations,
                               .x = last,
                               .rms_weight = weights.final_norm,
-                              .rms_epsilon = c.rms_epsilon,
+                              .rms_epsilon = spec_.rms_epsilon,
                               .y = y}};
   device_.linear(head);
   return y;

@@ -11,7 +11,7 @@
 
 #include "absl/status/statusor.h"
 #include "kernels/contract/device.h"
-#include "server/model/decoder.h"
+#include "server/architecture/model_spec.h"
 #include "server/model/weights.h"
 
 namespace halftone {
@@ -29,10 +29,10 @@ class Transformer {
   struct Size {
     uint64_t fixed = 0, position = 0;
   };
-  static Size size_of(const Decoder& decoder, const Device& device, int64_t max_tokens, int64_t logit_rows);
+  static Size size_of(const ModelSpec& spec, const Device& device, int64_t max_tokens, int64_t logit_rows);
   // RESOURCE_EXHAUSTED where activations, workspace or tables find no memory.
-  static absl::StatusOr<std::unique_ptr<Transformer>> create(const ModelSource& source, const Decoder& decoder,
-                                                             Device& device, int64_t max_context, int64_t max_tokens,
+  static absl::StatusOr<std::unique_ptr<Transformer>> create(const ModelSource& source, Device& device,
+                                                             int64_t max_context, int64_t max_tokens,
                                                              int64_t logit_rows);
 
   // Stores K and V of all tokens and leaves their last hidden states here for logits().
@@ -53,13 +53,18 @@ class Transformer {
     int64_t rows;  // of the activations
   };
 
-  Transformer(const Decoder& decoder, Device& device, int64_t max_tokens, int64_t logit_rows);
+  struct RopeTable {
+    Buffer cosines, sines;  // [max_context][rotated / 2]
+  };
+
+  Transformer(const ModelSpec& spec, Device& device, int64_t max_tokens, int64_t logit_rows);
 
   struct Wanted;
-  static std::vector<Wanted> wanted_activations(const Decoder& decoder, const Device& device, int64_t max_tokens,
+  static std::vector<Wanted> wanted_activations(const ModelSpec& spec, const Device& device, int64_t max_tokens,
                                                 int64_t logit_rows);
   absl::Status allocate(int64_t max_context);
-  absl::Status fill_rope_tables(const ModelSource& source, int64_t max_context);
+  absl::Status make_rope_tables(const ModelSource& source, int64_t max_context);
+  void fill_rope_table(std::span<const double> frequencies, int64_t max_context, const RopeTable& table);
   void attention(const Pass& pass, size_t index);
   void feed_forward(const Pass& pass, size_t index);
   uint64_t replay_key(const Pass& pass);
@@ -68,11 +73,12 @@ class Transformer {
     return tensor_of(buffer.data(), device_.activation_dtype(), rows, cols);
   }
 
-  Decoder decoder_;
+  const ModelSpec spec_;
   Device& device_;
   int64_t max_tokens_, logit_rows_;
-  Buffer cosines_, sines_;  // [max_context][head_dim / 2]
-  Buffer hidden_;           // [max_tokens][dim]: the residual stream
+  std::vector<RopeTable> ropes_;  // of spec_.ropes
+  Buffer hidden_;                 // [max_tokens][dim]: the residual stream
+  // Of the layer that wants most; another uses a part.
   Buffer q_, k_, v_, attended_;
   Buffer gated_;          // [max_tokens][ffn]
   Buffer last_, logits_;  // [logit_rows][dim], [logit_rows][vocabulary]

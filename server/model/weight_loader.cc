@@ -15,19 +15,6 @@
 namespace halftone {
 namespace {
 
-struct LayerMatrix {
-  const char* name;
-  TensorClass tensor_class;
-};
-constexpr LayerMatrix kLayerMatrices[] = {{"q", TensorClass::kAttention}, {"k", TensorClass::kAttention},
-                                          {"v", TensorClass::kAttention}, {"o", TensorClass::kAttention},
-                                          {"gate", TensorClass::kMlp},    {"up", TensorClass::kMlp},
-                                          {"down", TensorClass::kMlp}};
-
-std::string layer_name(int64_t layer, std::string_view tensor) {
-  return absl::StrCat("layers.", layer, ".", std::string(tensor));
-}
-
 bool same_values(const SourceTensor& tensor, const WeightFormat& format) {
   return format.name == "f32" || (format.name == "bf16" && tensor.type() == "BF16");
 }
@@ -95,8 +82,9 @@ absl::StatusOr<std::unique_ptr<Weights::Packed>> WeightLoader::plan_packed(const
   return packed;
 }
 
-absl::Status WeightLoader::plan_matrix(const std::string& name, TensorClass tensor_class, int64_t layer, size_t mode) {
-  const WeightChoice* choice = modes_[mode].recipe.choose(tensor_class, layer);
+absl::Status WeightLoader::plan_matrix(const ExpectedTensor& expected, size_t mode) {
+  const std::string& name = expected.name;
+  const WeightChoice* choice = modes_[mode].recipe.choose(expected.tensor_class, expected.layer);
   if (choice == nullptr) {
     return absl::InvalidArgumentError(absl::StrCat("mode ", modes_[mode].id, ": no row of the recipe is for ", name));
   }
@@ -109,7 +97,7 @@ absl::Status WeightLoader::plan_matrix(const std::string& name, TensorClass tens
     return absl::OkStatus();
   }
   const SourceTensor* tensor = source_.find(name);
-  HALFTONE_CHECK(tensor != nullptr);  // describe_decoder() looked
+  HALFTONE_CHECK(tensor != nullptr);  // who opened the source looked
   absl::StatusOr<std::unique_ptr<Weights::Packed>> planned = plan_packed(*tensor, name, *choice);
   if (!planned.ok()) return planned.status();
   packed = *std::move(planned);
@@ -118,23 +106,25 @@ absl::Status WeightLoader::plan_matrix(const std::string& name, TensorClass tens
   return absl::OkStatus();
 }
 
+// A matrix that the mode reads: not the head beside an embedding that is the head, nothing of a layer that it drops.
+bool WeightLoader::is_used(const ExpectedTensor& expected, size_t mode) const {
+  if (expected.vector || (expected.part == TensorPart::kHead && source_.spec.tied_head)) return false;
+  return expected.layer < 0 || !modes_[mode].recipe.drops(expected.layer);
+}
+
 absl::Status WeightLoader::plan_mode(size_t mode) {
   const Recipe& recipe = modes_[mode].recipe;
-  const ModelConfig& c = decoder_.config;
-  if (!recipe.dropped.empty() && recipe.dropped.back() >= c.layers) {
+  const int64_t layers = source_.spec.layer_count();
+  if (!recipe.dropped.empty() && recipe.dropped.back() >= layers) {
     return absl::InvalidArgumentError(absl::StrCat("mode ", modes_[mode].id, " drops layer ", recipe.dropped.back(),
-                                                   "; the model has layers 0 to ", c.layers - 1));
+                                                   "; the model has layers 0 to ", layers - 1));
   }
-  if (static_cast<int64_t>(recipe.dropped.size()) == c.layers) {
+  if (static_cast<int64_t>(recipe.dropped.size()) == layers) {
     return absl::InvalidArgumentError(absl::StrCat("mode ", modes_[mode].id, " drops every layer"));
   }
-  absl::Status status = plan_matrix("embedding", TensorClass::kEmbedding, 0, mode);
-  if (status.ok() && !c.tied_head) status = plan_matrix("head", TensorClass::kHead, 0, mode);
-  for (int64_t layer = 0; layer < c.layers && status.ok(); ++layer) {
-    if (recipe.drops(layer)) continue;
-    for (const LayerMatrix& matrix : kLayerMatrices) {
-      if (status.ok()) status = plan_matrix(layer_name(layer, matrix.name), matrix.tensor_class, layer, mode);
-    }
+  absl::Status status;
+  for (const ExpectedTensor& expected : expected_) {
+    if (status.ok() && is_used(expected, mode)) status = plan_matrix(expected, mode);
   }
   return status;
 }
@@ -306,31 +296,31 @@ absl::Status WeightLoader::read_vectors() {
 
 ModeWeights WeightLoader::mode_weights(size_t mode) const {
   const Recipe& recipe = modes_[mode].recipe;
-  auto matrix = [&](const std::string& name, TensorClass tensor_class, int64_t layer) {
-    return &weights_->packed_.at({name, recipe.choose(tensor_class, layer)->name()})->matrix;
+  auto matrix = [&](const ExpectedTensor& expected) {
+    const std::string choice = recipe.choose(expected.tensor_class, expected.layer)->name();
+    return &weights_->packed_.at({expected.name, choice})->matrix;
   };
-  auto vector = [&](const std::string& name) -> const float* {
-    auto it = weights_->vectors_.find(name);
+  auto vector = [&](const ExpectedTensor& expected) -> const float* {
+    auto it = weights_->vectors_.find(expected.name);
     return it == weights_->vectors_.end() ? nullptr : it->second.f32();
   };
   ModeWeights out;
   out.activations = *parse_activations(modes_[mode].activations);
-  out.embedding = matrix("embedding", TensorClass::kEmbedding, 0);
-  out.head = decoder_.config.tied_head ? out.embedding : matrix("head", TensorClass::kHead, 0);
-  out.final_norm = vector("final_norm");
-  for (int64_t i = 0; i < decoder_.config.layers; ++i) {
-    if (recipe.drops(i)) continue;
-    auto at = [&](std::string_view tensor) { return layer_name(i, tensor); };
-    LayerWeights layer{.attention_norm = vector(at("attention_norm")), .mlp_norm = vector(at("mlp_norm"))};
-    if (decoder_.qkv_bias)
-      layer.q_bias = vector(at("q_bias")), layer.k_bias = vector(at("k_bias")), layer.v_bias = vector(at("v_bias"));
-    if (decoder_.o_bias) layer.o_bias = vector(at("o_bias"));
-    if (decoder_.qk_norm) layer.q_norm = vector(at("q_norm")), layer.k_norm = vector(at("k_norm"));
-    const PackedMatrix** into[] = {&layer.q, &layer.k, &layer.v, &layer.o, &layer.gate, &layer.up, &layer.down};
-    for (size_t m = 0; m < std::size(into); ++m) {
-      *into[m] = matrix(at(kLayerMatrices[m].name), kLayerMatrices[m].tensor_class, i);
+  for (const ExpectedTensor& expected : expected_) {
+    if (expected.layer < 0) {
+      if (expected.part == TensorPart::kEmbedding) out.embedding = matrix(expected);
+      if (expected.part == TensorPart::kHead) out.head = is_used(expected, mode) ? matrix(expected) : out.embedding;
+      if (expected.part == TensorPart::kFinalNorm) out.final_norm = vector(expected);
+      continue;
     }
-    out.layers.push_back(layer);
+    if (recipe.drops(expected.layer)) continue;
+    if (out.layers.empty() || out.layers.back().layer != expected.layer) out.layers.push_back({expected.layer});
+    const auto part = static_cast<size_t>(expected.part);
+    if (expected.vector) {
+      out.layers.back().vectors[part] = vector(expected);
+    } else {
+      out.layers.back().matrices[part] = matrix(expected);
+    }
   }
   count(mode, &out);
   return out;
@@ -369,10 +359,9 @@ std::unique_ptr<Weights> WeightLoader::finish() {
   return std::move(weights_);
 }
 
-absl::StatusOr<std::unique_ptr<Weights>> Weights::load(const ModelSource& source, const Decoder& decoder,
-                                                       const std::vector<Mode>& modes, Device& device,
-                                                       const LoadOptions& options) {
-  WeightLoader loader(source, decoder, modes, device);
+absl::StatusOr<std::unique_ptr<Weights>> Weights::load(const ModelSource& source, const std::vector<Mode>& modes,
+                                                       Device& device, const LoadOptions& options) {
+  WeightLoader loader(source, modes, device);
   absl::Status status = loader.plan();
   if (status.ok() && options.admit) status = options.admit(loader.bytes());
   if (status.ok()) status = loader.allocate();

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "server/architecture/expected_tensors.h"
 #include "server/model/pack_cache.h"
 #include "server/model/weights.h"
 
@@ -13,8 +14,12 @@ namespace halftone {
 
 class WeightLoader {
  public:
-  WeightLoader(const ModelSource& source, const Decoder& decoder, const std::vector<Mode>& modes, Device& device)
-      : source_(source), decoder_(decoder), modes_(modes), device_(device), weights_(std::make_unique<Weights>()) {}
+  WeightLoader(const ModelSource& source, const std::vector<Mode>& modes, Device& device)
+      : source_(source),
+        expected_(expected_tensors(source.spec)),
+        modes_(modes),
+        device_(device),
+        weights_(std::make_unique<Weights>()) {}
 
   absl::Status plan();      // which tensor in which format, for which modes
   uint64_t bytes() const;   // of everything that was planned, and of the vectors
@@ -37,7 +42,7 @@ class WeightLoader {
   };
 
   absl::Status plan_mode(size_t mode);
-  absl::Status plan_matrix(const std::string& name, TensorClass tensor_class, int64_t layer, size_t mode);
+  absl::Status plan_matrix(const ExpectedTensor& expected, size_t mode);
   absl::Status check_supported(const WeightChoice& choice, size_t mode) const;
   absl::StatusOr<std::unique_ptr<Weights::Packed>> plan_packed(const SourceTensor& tensor, const std::string& name,
                                                                const WeightChoice& choice) const;
@@ -47,11 +52,12 @@ class WeightLoader {
   absl::Status fill_chunk(const Chunk& chunk) const;
   absl::Status fill_rows(const Chunk& chunk, int64_t count, const PackedMatrix& into, int64_t first_row) const;
   std::string owner(const Weights::Packed& packed, const std::string& choice) const;
+  bool is_used(const ExpectedTensor& expected, size_t mode) const;
   ModeWeights mode_weights(size_t mode) const;
   void count(size_t mode, ModeWeights* out) const;
 
   const ModelSource& source_;
-  const Decoder& decoder_;
+  const std::vector<ExpectedTensor> expected_;
   const std::vector<Mode>& modes_;
   Device& device_;
   std::unique_ptr<Weights> weights_;

@@ -2,6 +2,7 @@
 // the embedding. Built once at start, read by the engine thread.
 #pragma once
 
+#include <array>
 #include <functional>
 #include <map>
 #include <memory>
@@ -11,27 +12,21 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "kernels/contract/device.h"
-#include "server/model/decoder.h"
+#include "server/architecture/tensor_part.h"
 #include "server/model/mode.h"
+#include "server/source/model_source.h"
 
 namespace halftone {
 
+// The tensors of one layer by what they are in it.
 struct LayerWeights {
-  const float* attention_norm = nullptr;
-  const float* mlp_norm = nullptr;
-  const float* q_bias = nullptr;  // null: none
-  const float* k_bias = nullptr;
-  const float* v_bias = nullptr;
-  const float* o_bias = nullptr;
-  const float* q_norm = nullptr;
-  const float* k_norm = nullptr;
-  const PackedMatrix* q = nullptr;
-  const PackedMatrix* k = nullptr;
-  const PackedMatrix* v = nullptr;
-  const PackedMatrix* o = nullptr;
-  const PackedMatrix* gate = nullptr;
-  const PackedMatrix* up = nullptr;
-  const PackedMatrix* down = nullptr;
+  int64_t layer = 0;  // its number in the checkpoint: of ModelSpec::layers
+  std::array<const float*, kTensorParts> vectors = {};
+  std::array<const PackedMatrix*, kTensorParts> matrices = {};
+
+  // Null: the layer has none.
+  const float* vector(TensorPart part) const { return vectors[static_cast<size_t>(part)]; }
+  const PackedMatrix* matrix(TensorPart part) const { return matrices[static_cast<size_t>(part)]; }
 };
 
 // What one mode's forward pass reads.
@@ -61,13 +56,12 @@ struct LoadOptions {
 
 class Weights {
  public:
-  static absl::StatusOr<std::unique_ptr<Weights>> load(const ModelSource& source, const Decoder& decoder,
-                                                       const std::vector<Mode>& modes, Device& device,
-                                                       const LoadOptions& options);
-  static absl::StatusOr<std::unique_ptr<Weights>> load(const ModelSource& source, const Decoder& decoder,
-                                                       const std::vector<Mode>& modes, Device& device, int threads,
+  static absl::StatusOr<std::unique_ptr<Weights>> load(const ModelSource& source, const std::vector<Mode>& modes,
+                                                       Device& device, const LoadOptions& options);
+  static absl::StatusOr<std::unique_ptr<Weights>> load(const ModelSource& source, const std::vector<Mode>& modes,
+                                                       Device& device, int threads,
                                                        const std::function<void(double)>& progress) {
-    return load(source, decoder, modes, device, {.threads = threads, .progress = progress});
+    return load(source, modes, device, {.threads = threads, .progress = progress});
   }
 
   const ModeWeights& mode(size_t index) const { return modes_[index]; }

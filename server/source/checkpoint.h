@@ -1,38 +1,38 @@
-// What both readers share: tensors collected under canonical names, held against the configuration, and made a
-// ModelSource. One thread; used while a checkpoint is opened.
+// What both readers share: a file's tensors, looked up in the table of what the model is to have (expected_tensors.h),
+// and made a ModelSource. One thread; used while a checkpoint is opened.
 //
-//   check_config, (add_tensor)*, finish
+//   (add_tensor)*, [remove], finish
 #pragma once
 
 #include <map>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "server/architecture/expected_tensors.h"
 #include "server/source/mapped_file.h"
 #include "server/source/mapped_tensor.h"
 #include "server/source/model_source.h"
-#include "server/source/tensor_names.h"
 
 namespace halftone {
 
-// Families whose tensors tensor_names.h covers completely. Of others only the configuration is read.
-bool knows_tensors_of(std::string_view architecture);
-
-// Every number in a range in which nothing that is computed from it can overflow; heads and sizes fit together.
-absl::Status check_config(const ModelConfig& config, const std::string& file);
+enum class FileKind : uint8_t { kHuggingFace, kGguf };
 
 class Checkpoint {
  public:
-  // `file` stands in messages about the whole; config must outlive this.
-  Checkpoint(std::string file, const ModelConfig& config) : file_(std::move(file)), config_(config) {}
+  // `file` stands in messages about the whole. The spec, as its configuration says it, must outlive this; finish()
+  // makes it what the tensors say.
+  Checkpoint(FileKind kind, std::string file, const Family& family, ModelSpec& spec);
 
-  // INVALID_ARGUMENT: of no model that we know, of a layer that is not there, there twice, or of the wrong shape.
-  absl::Status add_tensor(const std::optional<CanonicalName>& name, TensorPlace place);
+  // A tensor of this name has a place in the model.
+  bool knows(std::string_view file_name) const { return find_expected(file_name) != nullptr; }
+  // INVALID_ARGUMENT: of no model that we know, of a layer that is not there, there twice, or of the wrong shape. What
+  // carries nothing (tables that follow from the configuration) is passed over.
+  absl::Status add_tensor(TensorPlace place);
 
   const TensorPlace* find(std::string_view name) const;
   // Both are there, and their values are the same, whatever their types.
@@ -40,13 +40,20 @@ class Checkpoint {
   void remove(const std::string& name) { tensors_.erase(name); }
 
   // Everything is there; then source.{tensors, digest, format, bits_per_weight, files, mapped_bytes} are filled in.
-  absl::Status finish(std::string_view kind, std::vector<std::unique_ptr<MappedFile>> files, ModelSource& source);
+  absl::Status finish(std::vector<std::unique_ptr<MappedFile>> files, ModelSource& source);
 
  private:
+  const ExpectedTensor* find_expected(std::string_view file_name) const;
+  bool names_a_layer_beyond(std::string_view file_name) const;
+  void drop_absent_parts();
   absl::Status check_complete() const;
 
+  FileKind kind_;
   std::string file_;
-  const ModelConfig& config_;
+  const Family& family_;
+  ModelSpec& spec_;
+  std::vector<ExpectedTensor> expected_;
+  std::unordered_map<std::string, size_t> by_file_name_;  // into expected_
   std::map<std::string, TensorPlace, std::less<>> tensors_;
 };
 

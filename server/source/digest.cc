@@ -50,19 +50,45 @@ void add_samples(Sha256& sha, std::span<const uint8_t> bytes) {
   sha.add(bytes.last(kSample));
 }
 
-std::string config_text(const ModelConfig& c) {
-  return message(c.architecture, "\n", c.layers, " ", c.dim, " ", c.heads, " ", c.kv_heads, " ", c.head_dim, " ", c.ffn,
-                 " ", c.vocabulary, "\n", c.rms_epsilon, " ", c.rope_theta, " ", static_cast<int>(c.rope_scaling.kind),
-                 " ", c.rope_scaling.factor, " ", c.rope_scaling.low_frequency_factor, " ",
-                 c.rope_scaling.high_frequency_factor, " ", c.rope_scaling.original_context, "\n", c.sliding_window,
-                 " ", c.tied_head, "\n");
+std::string rope_text(const RopeSpec& rope) {
+  const RopeScaling& scaling = rope.scaling;
+  return message(rope.theta, " ", static_cast<int>(scaling.kind), " ", scaling.factor, " ",
+                 scaling.low_frequency_factor, " ", scaling.high_frequency_factor, " ", scaling.original_context);
+}
+
+std::string layer_text(const LayerSpec& layer) {
+  return message(layer.heads, " ", layer.kv_heads, " ", layer.head_dim, " ", layer.ffn);
+}
+
+// What distinguishes a layer beyond layer_text(), its window and its tensors; empty for what most layers are.
+std::string more_text(const LayerSpec& layer) {
+  std::string text;
+  if (layer.rope != 0) text += message(" rope ", layer.rope);
+  if (layer.score_scale != usual_score_scale(layer.head_dim)) text += message(" scale ", layer.score_scale);
+  return text;
+}
+
+// A model of equal layers is told by its first layer alone.
+std::string spec_text(const ModelSpec& spec) {
+  const LayerSpec first = spec.layers.empty() ? LayerSpec{} : spec.layers.front();
+  const RopeSpec rope = spec.ropes.empty() ? RopeSpec{} : spec.ropes.front();
+  std::string text =
+      message(spec.family, "\n", spec.layers.size(), " ", spec.dim, " ", layer_text(first), " ", spec.vocabulary, "\n",
+              spec.rms_epsilon, " ", rope_text(rope), "\n", first.window, " ", spec.tied_head, "\n");
+  for (size_t i = 1; i < spec.ropes.size(); ++i) text += message("rope ", i, ": ", rope_text(spec.ropes[i]), "\n");
+  for (size_t i = 0; i < spec.layers.size(); ++i) {
+    const LayerSpec& layer = spec.layers[i];
+    if (layer == first && more_text(layer).empty()) continue;
+    text += message("layer ", i, ": ", layer_text(layer), " ", layer.window, more_text(layer), "\n");
+  }
+  return text;
 }
 
 }  // namespace
 
-std::string source_digest(const ModelConfig& config, const std::map<std::string, TensorPlace, std::less<>>& tensors) {
+std::string source_digest(const ModelSpec& spec, const std::map<std::string, TensorPlace, std::less<>>& tensors) {
   Sha256 sha;
-  sha.add(config_text(config));
+  sha.add(spec_text(spec));
   uint64_t total = 0;
   for (const auto& [name, place] : tensors) total += place.bytes.size();
   for (const auto& [name, place] : tensors) {

@@ -11,7 +11,4 @@ namespace halftone {
 
 absl::StatusOr<ModelSource> open_gguf(const std::string& path);
 
-// The configuration in a file's metadata; of a family that we do not know, as far as it goes.
-absl::StatusOr<ModelConfig> gguf_config(const GgufFile& gguf, const std::string& file);
-
 }  // namespace halftone

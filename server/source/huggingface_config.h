@@ -6,12 +6,14 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "server/architecture/family.h"
 #include "server/source/model_source.h"
 
 namespace halftone {
 
 struct HuggingFaceConfig {
-  ModelConfig model;
+  const Family* family = nullptr;
+  ModelSpec spec;
   GenerationDefaults generation;
   std::optional<TokenId> bos;  // what both files say about tokens
   std::vector<TokenId> eos;
@@ -19,9 +21,9 @@ struct HuggingFaceConfig {
   std::vector<std::string> warnings;   // ModelSource::warnings
 };
 
-// The texts of both files (generation_config empty: there is none); the paths are for messages. Of a family that we do
-// not know, model.architecture and what else can be read. INVALID_ARGUMENT: missing, of another type or out of range.
-// UNIMPLEMENTED: what it asks for is not here (a kind of RoPE scaling, windows in some layers only, GPTQ, ...).
+// The texts of both files (generation_config empty: there is none); the paths are for messages. INVALID_ARGUMENT:
+// missing, of another type or out of range. UNIMPLEMENTED: what it asks for is not here (a family that we do not know,
+// a kind of RoPE scaling, GPTQ, ...).
 absl::StatusOr<HuggingFaceConfig> read_huggingface_config(std::string_view config, const std::string& config_path,
                                                           std::string_view generation_config,
                                                           const std::string& generation_path);

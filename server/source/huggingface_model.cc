@@ -69,7 +69,7 @@ absl::Status read_text(const std::string& directory, const HuggingFaceConfig& co
   for (TokenId id : config.eos) {
     if (seen.insert(id).second) eos.push_back(id);
   }
-  drop_tokens_beyond(source.config.vocabulary, path, source.vocabulary, source.warnings);
+  drop_tokens_beyond(source.spec.vocabulary, path, source.vocabulary, source.warnings);
   mark_chat_tokens(source.chat_template, source.vocabulary);
   return absl::OkStatus();
 }
@@ -125,22 +125,21 @@ absl::Status add_shard(const MappedFile& file, const std::vector<std::string>& p
     }
   }
   for (SafeTensor& tensor : *tensors) {
-    std::optional<CanonicalName> name = canonical_huggingface_name(tensor.name);
-    if (name && !tensor.format) {
+    if (checkpoint.knows(tensor.name) && !tensor.format) {
       return absl::UnimplementedError(message(file.path(), ": tensor ", shown(tensor.name), " is ", shown(tensor.dtype),
                                               ", expected F32, F16 or BF16"));
     }
     TensorPlace place{file.path(), tensor.name,       tensor.format, tensor.rows,
                       tensor.cols, tensor.dimensions, tensor.bytes,  0};
-    if (absl::Status status = checkpoint.add_tensor(name, std::move(place)); !status.ok()) return status;
+    if (absl::Status status = checkpoint.add_tensor(std::move(place)); !status.ok()) return status;
   }
   return absl::OkStatus();
 }
 
 // A head beside an embedding that is to be the head: one of them would be ignored.
-absl::Status tie_head(const ModelConfig& config, Checkpoint& checkpoint) {
+absl::Status tie_head(const ModelSpec& spec, Checkpoint& checkpoint) {
   const TensorPlace* head = checkpoint.find("head");
-  if (!head || !config.tied_head) return absl::OkStatus();
+  if (!head || !spec.tied_head) return absl::OkStatus();
   absl::StatusOr<bool> same = checkpoint.head_is_embedding();
   if (!same.ok()) return same.status();
   if (!*same) {
@@ -154,7 +153,7 @@ absl::Status tie_head(const ModelConfig& config, Checkpoint& checkpoint) {
 // What config.json says about biases of the attention is what the checkpoint has.
 absl::Status check_biases(const std::string& directory, const HuggingFaceConfig& config, const Checkpoint& checkpoint) {
   if (!config.attention_bias) return absl::OkStatus();
-  for (int64_t layer = 0; layer < config.model.layers; ++layer) {
+  for (int64_t layer = 0; layer < config.spec.layer_count(); ++layer) {
     for (const char* part : {"q_bias", "k_bias", "v_bias", "o_bias"}) {
       const TensorPlace* bias = checkpoint.find(message("layers.", layer, ".", part));
       if ((bias != nullptr) == *config.attention_bias) continue;
@@ -173,16 +172,15 @@ absl::StatusOr<ModelSource> open_huggingface(const std::string& directory) {
   absl::StatusOr<HuggingFaceConfig> config = read_config(directory);
   if (!config.ok()) return config.status();
   ModelSource source;
-  source.config = config->model;
+  source.spec = config->spec;
   source.generation = config->generation;
   source.warnings = config->warnings;
-  source.config.name = name_of_directory(directory);
-  if (!knows_tensors_of(source.config.architecture)) return source;
+  source.spec.name = name_of_directory(directory);
   if (absl::Status status = read_text(directory, *config, source); !status.ok()) return status;
 
   absl::StatusOr<Shards> shards = find_shards(directory);
   if (!shards.ok()) return shards.status();
-  Checkpoint checkpoint(directory, source.config);
+  Checkpoint checkpoint(FileKind::kHuggingFace, directory, *config->family, source.spec);
   std::vector<std::unique_ptr<MappedFile>> files;
   for (const auto& [name, tensors] : *shards) {
     absl::StatusOr<std::unique_ptr<MappedFile>> file = MappedFile::open(join(directory, name));
@@ -191,9 +189,9 @@ absl::StatusOr<ModelSource> open_huggingface(const std::string& directory) {
     if (!status.ok()) return status;
     files.push_back(*std::move(file));
   }
-  if (absl::Status status = tie_head(source.config, checkpoint); !status.ok()) return status;
+  if (absl::Status status = tie_head(source.spec, checkpoint); !status.ok()) return status;
   if (absl::Status status = check_biases(directory, *config, checkpoint); !status.ok()) return status;
-  if (absl::Status status = checkpoint.finish("safetensors", std::move(files), source); !status.ok()) return status;
+  if (absl::Status status = checkpoint.finish(std::move(files), source); !status.ok()) return status;
   return source;
 }
 

@@ -1,11 +1,9 @@
-// A checkpoint, whatever file it came from: hyperparameters, vocabulary, chat template and tensors by canonical name.
+// A checkpoint, whatever file it came from: what it is, vocabulary, chat template and tensors by canonical name.
 //
-// Canonical tensor names: embedding, head, final_norm, rope_factors, and for layer N (from 0)
-//   layers.N.{attention_norm, q, k, v, o, q_bias, k_bias, v_bias, o_bias, q_norm, k_norm, mlp_norm, gate, up, down}
-// q and k rows are always in rotate-half order (input i pairs with i + head_dim / 2). A matrix is [outputs, inputs].
-// rope_factors [head_dim / 2] divides each rotation frequency, in place of rope_scaling: a GGUF file of Llama 3 has it
-// and says kNone, a Hugging Face checkpoint says kLlama3 and has none.
-// Files are mapped and read 64 rows at a time: a model is never in memory twice.
+// server/architecture/expected_tensors.h says which tensors there are, how they are called ("layers.3.q") and how they
+// are shaped. rope_factors divides each rotation frequency, in place of RopeSpec::scaling: a GGUF file of Llama 3 has
+// it and says kNone, a Hugging Face checkpoint says kLlama3 and has none. Files are mapped and read 64 rows at a time:
+// a model is never in memory twice.
 #pragma once
 
 #include <cstdint>
@@ -20,31 +18,10 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "kernels/contract/affine_groups.h"
+#include "server/architecture/model_spec.h"
 #include "server/text/vocabulary.h"
 
 namespace halftone {
-
-struct RopeScaling {
-  enum class Kind { kNone, kLinear, kLlama3 };
-  Kind kind = Kind::kNone;
-  float factor = 1;
-  float low_frequency_factor = 1;   // kLlama3
-  float high_frequency_factor = 4;  // kLlama3
-  int64_t original_context = 8192;  // kLlama3
-};
-
-struct ModelConfig {
-  std::string
-      architecture;  // "llama", "mistral", "qwen2", "qwen3"; as the file says, unknown ones are refused by server/model
-  std::string name;  // the checkpoint's own name, or its file's; clean (clean_text.h), as is the architecture
-  int64_t layers = 0, dim = 0, heads = 0, kv_heads = 0, head_dim = 0, ffn = 0, vocabulary = 0;
-  int64_t context = 0;  // tokens that the model was made for
-  float rms_epsilon = 1e-5f;
-  float rope_theta = 10000;
-  RopeScaling rope_scaling;
-  int64_t sliding_window = 0;  // 0: none
-  bool tied_head = false;      // the head is the embedding
-};
 
 // What the checkpoint's author recommends, within the ranges of a request; absent: the server's own default.
 struct GenerationDefaults {
@@ -79,12 +56,12 @@ class SourceFiles {
 };
 
 struct ModelSource {
-  ModelConfig config;
+  ModelSpec spec;
   Vocabulary vocabulary;
   std::string chat_template;  // Jinja text; empty: the checkpoint has none
   GenerationDefaults generation;
   std::string format;                 // "gguf/Q4_1" (the most frequent matrix type) or "safetensors/BF16"
-  std::string digest;                 // "sha256:..." over configuration and tensors (digest.h)
+  std::string digest;                 // "sha256:..." over what it is and its tensors (digest.h)
   double bits_per_weight = 0;         // of the file's matrices, scales included
   uint64_t mapped_bytes = 0;          // of all weight files
   std::vector<std::string> warnings;  // what was left out and why, one line each: for the log
@@ -98,11 +75,10 @@ struct ModelSource {
 };
 
 // Opens FILE.gguf (of a model in parts, any of them), a Hugging Face directory (also one models--ORG--NAME of its
-// cache) or a directory with one GGUF model. Reads every byte once for the digest (up to 1 GiB, then samples). A family
-// whose tensors we know comes complete and checked: configuration in range, every tensor of the layers there, of the
-// shape that the configuration asks for, no tensor left over. Of another family only the configuration is filled in as
-// far as it goes: server/model refuses it by name. NOT_FOUND, PERMISSION_DENIED: the file. INVALID_ARGUMENT: its
-// content. UNIMPLEMENTED: what we do not read.
+// cache) or a directory with one GGUF model. Reads every byte once for the digest (up to 1 GiB, then samples). The
+// checkpoint comes complete and checked: every number of its spec in range, every tensor there that the spec expects,
+// of the right shape, none left over. NOT_FOUND, PERMISSION_DENIED: the file. INVALID_ARGUMENT: its content.
+// UNIMPLEMENTED: what we do not read or run; a family that we do not know, with those that we know.
 absl::StatusOr<ModelSource> open_model(const std::string& path);
 
 }  // namespace halftone

@@ -167,7 +167,8 @@ TEST(Evaluation, AReferenceThatIsNotFiniteIsAnErrorAndAModeThatIsNotIsCounted) {
   EXPECT_THAT(std::string(status.message()), HasSubstr("not finite"));
 
   LabRig half(whole, "bf16");
-  half.mode_weights[0].layers[1].v = lab.mode_weights[0].layers[1].v;
+  constexpr auto kV = static_cast<size_t>(TensorPart::kV);
+  half.mode_weights[0].layers[1].matrices[kV] = lab.mode_weights[0].layers[1].matrices[kV];
   const ModeQuality quality = half.run(half.text(1, 32)).modes[0];
   EXPECT_EQ(quality.not_finite, 31);
   EXPECT_EQ(quality.top1, 0);

@@ -82,7 +82,7 @@ ModelSource exact_source(const TestDirectory& directory) {
 
 Report report_of(const LabRig& rig, const TextWindows& text, BeforeStep before_step = {}) {
   Report out;
-  out.modes.push_back(describe_mode(rig.source, rig.decoder, rig.modes[0], rig.mode_weights[0]));
+  out.modes.push_back(describe_mode(rig.source, rig.modes[0], rig.mode_weights[0]));
   add_evaluation(rig.run(text, std::move(before_step)), &out);
   return out;
 }
@@ -98,7 +98,7 @@ TEST_P(WeightFaults, AreSeenWhereTheValuesAreTheSourcesOwn) {
   TestDirectory directory;
   const ModelSource source = exact_source(directory);
   const Pair pair(source, "w4a16");
-  GetParam().spoil(*pair.spoiled.mode_weights[0].layers[1].down);
+  GetParam().spoil(*pair.spoiled.mode_weights[0].layers[1].matrix(TensorPart::kDown));
   const Pair::Divergence kl = pair.divergence();
   EXPECT_EQ(kl.clean, 0);
   EXPECT_GT(kl.spoiled, 0.05);
@@ -108,7 +108,7 @@ TEST_P(WeightFaults, StandOutFromTheRoundingOfActivationsAndPages) {
   TestDirectory directory;
   const ModelSource source = exact_source(directory);
   const Pair pair(source, "w4a8+kv8");
-  GetParam().spoil(*pair.spoiled.mode_weights[0].layers[1].down);
+  GetParam().spoil(*pair.spoiled.mode_weights[0].layers[1].matrix(TensorPart::kDown));
   const Pair::Divergence kl = pair.divergence();
   EXPECT_GT(kl.clean, 0);
   EXPECT_GT(kl.spoiled, 10 * kl.clean);
@@ -117,7 +117,7 @@ TEST_P(WeightFaults, StandOutFromTheRoundingOfActivationsAndPages) {
 TEST_P(WeightFaults, OfOneMatrixStandOutFromTheRoundingOfAllWeights) {
   const ModelSource source = tiny_source();
   const Pair pair(source, "w4g32a16");
-  GetParam().spoil(*pair.spoiled.mode_weights[0].layers[1].down);
+  GetParam().spoil(*pair.spoiled.mode_weights[0].layers[1].matrix(TensorPart::kDown));
   const Pair::Divergence kl = pair.divergence();
   EXPECT_GT(kl.clean, 1e-3);
   EXPECT_GT(kl.spoiled, 1.3 * kl.clean);
@@ -128,7 +128,7 @@ TEST_P(WeightFaults, OfAModeOfTheSourcesOwnValuesAreCalledWrong) {
   const ModelSource source = exact_source(directory);
   const Pair pair(source, "w4a16");
   EXPECT_TRUE(contradictions(report_of(pair.clean, pair.text)).empty());
-  GetParam().spoil(*pair.spoiled.mode_weights[0].layers[0].gate);
+  GetParam().spoil(*pair.spoiled.mode_weights[0].layers[0].matrix(TensorPart::kGate));
   const Report report = report_of(pair.spoiled, pair.text);
   EXPECT_THAT(contradictions(report), ElementsAre(HasSubstr("mode w4a16 holds the reference's own values")));
   EXPECT_THAT(report_table(report), HasSubstr("WRONG: mode w4a16"));

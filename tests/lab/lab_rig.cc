@@ -17,23 +17,20 @@ std::unique_ptr<Device> make(int threads, bool remote, Ledger& ledger) {
 }  // namespace
 
 LabRig::LabRig(const ModelSource& model, const std::string& list, int threads, bool remote)
-    : source(model),
-      decoder(*describe_decoder(model)),
-      device(make(threads, remote, ledger)),
-      modes(*parse_modes(list)) {
+    : source(model), device(make(threads, remote, ledger)), modes(*parse_modes(list)) {
   std::vector<Mode> loaded = modes;
   loaded.push_back(*parse_mode("f32"));
-  weights = *Weights::load(source, decoder, loaded, *device, 1, {});
+  weights = *Weights::load(source, loaded, *device, 1, {});
   for (size_t m = 0; m < loaded.size(); ++m) mode_weights.push_back(weights->mode(m));
 }
 
 TextWindows LabRig::text(int64_t windows, int64_t window_tokens, uint64_t seed) const {
-  const std::vector<int32_t> ids = random_tokens(seed, windows * window_tokens, decoder.config.vocabulary);
+  const std::vector<int32_t> ids = random_tokens(seed, windows * window_tokens, source.spec.vocabulary);
   return *cut_windows(ids, std::nullopt, {.window_tokens = window_tokens, .windows = windows});
 }
 
 EvaluationInput LabRig::input(const TextWindows& text) const {
-  EvaluationInput input{source, decoder, *device, text, {"f32", &mode_weights.back(), "kv16"}};
+  EvaluationInput input{source, *device, text, {"f32", &mode_weights.back(), "kv16"}};
   for (size_t m = 0; m < modes.size(); ++m) input.modes.push_back({modes[m].id, &mode_weights[m], modes[m].kv});
   return input;
 }

@@ -23,7 +23,6 @@ struct LabRig {
   EvaluationInput input(const TextWindows& text) const;
 
   const ModelSource& source;
-  Decoder decoder;
   Ledger ledger;
   std::unique_ptr<Device> device;
   std::vector<Mode> modes;

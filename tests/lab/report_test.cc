@@ -162,7 +162,7 @@ TEST(Report, WhatHasTheSourcesBitsOrMoreIsLabelled) {
   const LabRig lab(source, "bf16,w8a16,w4a8,w4g64a16,w4a16+kv8");
   std::vector<std::string> labelled, equal;
   for (size_t m = 0; m < lab.modes.size(); ++m) {
-    const ReportedMode mode = describe_mode(source, lab.decoder, lab.modes[m], lab.mode_weights[m]);
+    const ReportedMode mode = describe_mode(source, lab.modes[m], lab.mode_weights[m]);
     if (!mode.label.empty()) labelled.push_back(mode.id);
     if (mode.must_equal_reference) equal.push_back(mode.id);
   }
@@ -175,7 +175,7 @@ TEST(Report, AModesFactsAreThoseOfTheServer) {
   const LabRig lab(source, "w4g32a16+kv8,bf16");
   ExecutorRig executor(source, {.modes = {"w4g32a16+kv8", "bf16"}});
   for (size_t m : {0u, 1u}) {
-    const ReportedMode mode = describe_mode(source, lab.decoder, lab.modes[m], lab.mode_weights[m]);
+    const ReportedMode mode = describe_mode(source, lab.modes[m], lab.mode_weights[m]);
     const ModeFacts& facts = executor.executor().modes()[m];
     EXPECT_EQ(mode.weights_digest, facts.weights_digest) << "a card is found by it";
     EXPECT_EQ(mode.import, facts.import);

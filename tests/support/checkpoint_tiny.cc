@@ -73,16 +73,17 @@ std::string byte_letter(int byte) {
 }  // namespace
 
 std::vector<TinyTensor> tiny_tensors(const TinyCheckpoint& checkpoint) {
-  const ModelConfig& c = checkpoint.config;
-  const int64_t q = c.heads * c.head_dim, kv = c.kv_heads * c.head_dim;
+  const TinyConfig& c = checkpoint.config;
   const float by_dim = 1 / std::sqrt(static_cast<float>(c.dim));
-  const float by_q = 1 / std::sqrt(static_cast<float>(q)), by_ffn = 1 / std::sqrt(static_cast<float>(c.ffn));
   Maker make(checkpoint);
   make.matrix("embedding", c.vocabulary, c.dim, 3 * by_dim);
   if (!c.tied_head) make.matrix("head", c.vocabulary, c.dim, 3 * by_dim);
   make.vector("final_norm", c.dim, 1, 0.1f);
   for (int64_t layer = 0; layer < c.layers; ++layer) {
     const std::string at = "layers." + std::to_string(layer) + ".";
+    const auto [heads, kv_heads, ffn] = c.layer(layer);
+    const int64_t q = heads * c.head_dim, kv = kv_heads * c.head_dim;
+    const float by_q = 1 / std::sqrt(static_cast<float>(q)), by_ffn = 1 / std::sqrt(static_cast<float>(ffn));
     make.vector(at + "attention_norm", c.dim, 1, 0.1f);
     make.matrix(at + "q", q, c.dim, 1.6f * by_dim);
     make.matrix(at + "k", kv, c.dim, 1.6f * by_dim);
@@ -99,9 +100,9 @@ std::vector<TinyTensor> tiny_tensors(const TinyCheckpoint& checkpoint) {
       make.vector(at + "k_norm", c.head_dim, 1.5f, 0.2f);
     }
     make.vector(at + "mlp_norm", c.dim, 1, 0.1f);
-    make.matrix(at + "gate", c.ffn, c.dim, 1.5f * by_dim);
-    make.matrix(at + "up", c.ffn, c.dim, 1.5f * by_dim);
-    make.matrix(at + "down", c.dim, c.ffn, by_ffn);
+    make.matrix(at + "gate", ffn, c.dim, 1.5f * by_dim);
+    make.matrix(at + "up", ffn, c.dim, 1.5f * by_dim);
+    make.matrix(at + "down", c.dim, ffn, by_ffn);
   }
   return make.take();
 }

@@ -11,25 +11,44 @@
 
 namespace halftone {
 
-// Of "llama", "mistral", "qwen2" (QKV bias) or "qwen3" (QK norm). Change what a test is about, keep the rest.
-inline ModelConfig tiny_config(const std::string& architecture = "llama") {
-  ModelConfig config;
+// What a layer of its own size has.
+struct TinyLayer {
+  int64_t heads = 4, kv_heads = 2, ffn = 96;
+};
+
+// A model of equal layers, unless own_sizes says otherwise. Change what a test is about, keep the rest.
+struct TinyConfig {
+  std::string architecture = "llama";
+  std::string name = "tiny";
+  int64_t layers = 2, dim = 64, heads = 4, kv_heads = 2, head_dim = 16, ffn = 96, vocabulary = 320;
+  int64_t context = 512;
+  float rms_epsilon = 1e-5f;
+  float rope_theta = 10000;
+  RopeScaling rope_scaling;
+  int64_t sliding_window = 0;  // 0: none
+  bool tied_head = true;
+  std::vector<TinyLayer> own_sizes;  // one for each layer; empty: all are equal
+
+  TinyLayer layer(int64_t index) const {
+    return own_sizes.empty() ? TinyLayer{heads, kv_heads, ffn} : own_sizes[static_cast<size_t>(index)];
+  }
+  // What every layer has of `size`.
+  std::vector<int32_t> by_layer(int64_t TinyLayer::*size) const {
+    std::vector<int32_t> all;
+    for (int64_t i = 0; i < layers; ++i) all.push_back(static_cast<int32_t>(layer(i).*size));
+    return all;
+  }
+};
+
+// Of "llama", "mistral", "qwen2" (QKV bias) or "qwen3" (QK norm).
+inline TinyConfig tiny_config(const std::string& architecture = "llama") {
+  TinyConfig config;
   config.architecture = architecture;
-  config.name = "tiny";
-  config.layers = 2;
-  config.dim = 64;
-  config.heads = 4;
-  config.kv_heads = 2;
-  config.head_dim = 16;
-  config.ffn = 96;
-  config.vocabulary = 320;
-  config.context = 512;
-  config.tied_head = true;
   return config;
 }
 
 struct TinyCheckpoint {
-  ModelConfig config = tiny_config();
+  TinyConfig config;
   std::string body_type = "F32";       // of the matrices in the layers: F32 F16 BF16, in GGUF also Q4_0 Q4_1 Q8_0
   std::string embedding_type = "F32";  // of embedding and head
   uint64_t seed = 1;
@@ -45,6 +64,11 @@ struct TinyTensor {
   bool vector = false;
   std::vector<float> values;  // [rows, cols], q and k in rotate-half order
 };
+
+// What a reader makes of its config.json, with the parts that tiny_tensors() has. A mistake in it ends the test.
+ModelSpec tiny_spec(const TinyCheckpoint& checkpoint);
+// The shape that a spec of equal layers has, for comparisons with a TinyConfig.
+TinyConfig tiny_config_of(const ModelSpec& spec);
 
 // In a fixed order. A tied head is not among them; rope_factors neither (the writers know what they do with scaling).
 std::vector<TinyTensor> tiny_tensors(const TinyCheckpoint& checkpoint);

@@ -26,7 +26,7 @@ std::vector<float> interleaved(const TinyTensor& tensor, int64_t head) {
   return out;
 }
 
-std::vector<float> llama3_factors(const ModelConfig& config) {
+std::vector<float> llama3_factors(const TinyConfig& config) {
   const RopeScaling& rope = config.rope_scaling;
   const double context = static_cast<double>(rope.original_context);
   std::vector<float> factors;
@@ -70,16 +70,20 @@ std::string gguf_architecture(const TinyCheckpoint& checkpoint) {
 }
 
 void add_config(const TinyCheckpoint& checkpoint, const std::string& architecture, GgufBytes& gguf) {
-  const ModelConfig& c = checkpoint.config;
+  const TinyConfig& c = checkpoint.config;
   const std::string at = architecture + ".";
   gguf.key_text("general.architecture", architecture);
   gguf.key_text("general.name", c.name);
   gguf.key_u32(at + "block_count", static_cast<uint32_t>(c.layers));
   gguf.key_u32(at + "context_length", static_cast<uint32_t>(c.context));
   gguf.key_u32(at + "embedding_length", static_cast<uint32_t>(c.dim));
-  gguf.key_u32(at + "feed_forward_length", static_cast<uint32_t>(c.ffn));
-  gguf.key_u32(at + "attention.head_count", static_cast<uint32_t>(c.heads));
-  gguf.key_u32(at + "attention.head_count_kv", static_cast<uint32_t>(c.kv_heads));
+  auto by_layer = [&](const char* key, int64_t TinyLayer::*size) {
+    const std::vector<int32_t> sizes = c.by_layer(size);
+    c.own_sizes.empty() ? gguf.key_u32(at + key, static_cast<uint32_t>(sizes[0])) : gguf.key_i32s(at + key, sizes);
+  };
+  by_layer("feed_forward_length", &TinyLayer::ffn);
+  by_layer("attention.head_count", &TinyLayer::heads);
+  by_layer("attention.head_count_kv", &TinyLayer::kv_heads);
   gguf.key_u32(at + "attention.key_length", static_cast<uint32_t>(c.head_dim));
   gguf.key_u32(at + "attention.value_length", static_cast<uint32_t>(c.head_dim));
   gguf.key_u32(at + "rope.dimension_count", static_cast<uint32_t>(c.head_dim));
@@ -145,7 +149,7 @@ void add_tiny_tensor(const TinyCheckpoint& checkpoint, const TinyTensor& tensor,
 }
 
 GgufBytes tiny_gguf(const TinyCheckpoint& checkpoint) {
-  const ModelConfig& config = checkpoint.config;
+  const TinyConfig& config = checkpoint.config;
   GgufBytes gguf = tiny_gguf_keys(checkpoint);
   for (const TinyTensor& tensor : tiny_tensors(checkpoint)) add_tiny_tensor(checkpoint, tensor, gguf);
   if (config.rope_scaling.kind == RopeScaling::Kind::kLlama3) {

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "kernels/contract/check.h"
+#include "server/source/huggingface_config.h"
 #include "tests/support/checkpoint_encode.h"
 #include "tests/support/checkpoint_writer.h"
 
@@ -14,14 +16,18 @@ namespace {
 using json = nlohmann::ordered_json;
 
 json config_json(const TinyCheckpoint& checkpoint) {
-  const ModelConfig& c = checkpoint.config;
+  const TinyConfig& c = checkpoint.config;
+  auto by_layer = [&](int64_t TinyLayer::*size) {
+    const std::vector<int32_t> sizes = c.by_layer(size);
+    return c.own_sizes.empty() ? json(sizes[0]) : json(sizes);
+  };
   json config = {{"model_type", c.architecture},
                  {"num_hidden_layers", c.layers},
                  {"hidden_size", c.dim},
-                 {"num_attention_heads", c.heads},
-                 {"num_key_value_heads", c.kv_heads},
+                 {"num_attention_heads", by_layer(&TinyLayer::heads)},
+                 {"num_key_value_heads", by_layer(&TinyLayer::kv_heads)},
                  {"head_dim", c.head_dim},
-                 {"intermediate_size", c.ffn},
+                 {"intermediate_size", by_layer(&TinyLayer::ffn)},
                  {"vocab_size", c.vocabulary},
                  {"max_position_embeddings", c.context},
                  {"rms_norm_eps", c.rms_epsilon},
@@ -124,6 +130,43 @@ std::string shard_name(int shard, int shards) {
 }
 
 }  // namespace
+
+ModelSpec tiny_spec(const TinyCheckpoint& checkpoint) {
+  absl::StatusOr<HuggingFaceConfig> config =
+      read_huggingface_config(config_json(checkpoint).dump(), "config.json", "", "");
+  HALFTONE_CHECK(config.ok());
+  ModelSpec spec = std::move(config->spec);
+  spec.name = checkpoint.config.name;
+  std::set<std::string> parts;
+  for (const TinyTensor& tensor : tiny_tensors(checkpoint))
+    parts.insert(tensor.name.substr(tensor.name.rfind('.') + 1));
+  auto has = [&](TensorPart part) { return parts.contains(std::string(llama_spelling(part).name)); };
+  drop_absent_parts(*config->family, has, spec);
+  return spec;
+}
+
+TinyConfig tiny_config_of(const ModelSpec& spec) {
+  const LayerSpec& layer = spec.layers.front();
+  for (const LayerSpec& other : spec.layers) HALFTONE_CHECK(other == layer);
+  HALFTONE_CHECK(spec.ropes.size() == 1);
+  TinyConfig config;
+  config.architecture = spec.family;
+  config.name = spec.name;
+  config.layers = spec.layer_count();
+  config.dim = spec.dim;
+  config.heads = layer.heads;
+  config.kv_heads = layer.kv_heads;
+  config.head_dim = layer.head_dim;
+  config.ffn = layer.ffn;
+  config.vocabulary = spec.vocabulary;
+  config.context = spec.context;
+  config.rms_epsilon = spec.rms_epsilon;
+  config.rope_theta = spec.ropes.front().theta;
+  config.rope_scaling = spec.ropes.front().scaling;
+  config.sliding_window = layer.window;
+  config.tied_head = spec.tied_head;
+  return config;
+}
 
 std::string huggingface_tensor_name(const std::string& canonical) {
   constexpr struct {

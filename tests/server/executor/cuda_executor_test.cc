@@ -22,7 +22,7 @@ constexpr int64_t kTokens = 40;
 
 // Each rounding to bf16 on the way to a logit moves it by at most half a unit in the last place of the range. A code of
 // kv8 that falls to the other side moves a key or a value by its step, 1 / 127 of the largest: four such halves.
-double tolerance(const ModelConfig& config, bool kv8, std::span<const double> logits) {
+double tolerance(const TinyConfig& config, bool kv8, std::span<const double> logits) {
   const auto [least, most] = std::minmax_element(logits.begin(), logits.end());
   // Of a layer: two norms, q rotated, k and v, what attention and the gate write, two sums; then the last norm.
   const double roundings = (kv8 ? 17.0 : 9.0) * static_cast<double>(config.layers) + 1;

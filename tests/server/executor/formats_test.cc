@@ -5,6 +5,7 @@
 #include <cmath>
 #include <memory>
 
+#include "server/architecture/family.h"
 #include "tests/server/executor/executor_rig.h"
 #include "tests/server/model/memory_source.h"
 #include "tests/support/checkpoint_writer.h"
@@ -38,11 +39,11 @@ TEST(Formats, EveryFamilyIsTheSameModelFromEitherFile) {
   for (const Family* family : all_families()) {
     for (bool tied : {true, false}) {
       TinyCheckpoint tiny;
-      tiny.config = tiny_config(std::string(family->architecture));
+      tiny.config = tiny_config(std::string(family->name));
       tiny.config.tied_head = tied;
       BothFiles both(tiny);
       expect_same_rows(both.huggingface->run(0, prompt, 30), both.gguf->run(0, prompt, 30),
-                       std::string(family->architecture) + (tied ? ", tied" : ", untied"));
+                       std::string(family->name) + (tied ? ", tied" : ", untied"));
     }
   }
 }

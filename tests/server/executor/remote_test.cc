@@ -116,7 +116,7 @@ TEST(RemoteExecutor, ANewOneReplaysNothingOfAnOldOne) {
   RemoteDevice device({.threads = 1, .isa = ""}, ledger);
   for (const ModelSource& source : sources) {
     ExecutorRig here(source, {}), there(source, {}, device);
-    expect_same_rows(here.run(0, prompt, 1), there.run(0, prompt, 1), source.config.name);
+    expect_same_rows(here.run(0, prompt, 1), there.run(0, prompt, 1), source.spec.name);
   }
 }
 

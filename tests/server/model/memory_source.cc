@@ -52,9 +52,9 @@ MemoryTensors memory_tensors(const TinyCheckpoint& checkpoint) {
   return tensors;
 }
 
-ModelSource memory_source(const ModelConfig& config, MemoryTensors tensors) {
+ModelSource memory_source(const ModelSpec& spec, MemoryTensors tensors) {
   ModelSource source;
-  source.config = config;
+  source.spec = spec;
   source.format = "memory/F32";
   source.digest = "sha256:none";
   for (auto& [name, tensor] : tensors) {

@@ -26,10 +26,16 @@ using MemoryTensors = std::map<std::string, MemoryTensor>;
 MemoryTensors memory_tensors(const TinyCheckpoint& checkpoint);
 
 // Nothing is checked: a source may lack tensors or have odd ones.
-ModelSource memory_source(const ModelConfig& config, MemoryTensors tensors);
+ModelSource memory_source(const ModelSpec& spec, MemoryTensors tensors);
+
+inline ModelSource memory_source(const TinyConfig& config, MemoryTensors tensors) {
+  TinyCheckpoint tiny;
+  tiny.config = config;
+  return memory_source(tiny_spec(tiny), std::move(tensors));
+}
 
 inline ModelSource tiny_source(const TinyCheckpoint& checkpoint = {}) {
-  return memory_source(checkpoint.config, memory_tensors(checkpoint));
+  return memory_source(tiny_spec(checkpoint), memory_tensors(checkpoint));
 }
 
 }  // namespace halftone

@@ -58,12 +58,10 @@ TEST(Memory, AModelIsNeverThereTwice) {
   ASSERT_TRUE(source.ok()) << source.status();
   Ledger ledger;
   const std::unique_ptr<Device> device = make_cpu_device({.threads = 1, .isa = ""}, ledger);
-  const absl::StatusOr<Decoder> decoder = describe_decoder(*source);
-  ASSERT_TRUE(decoder.ok()) << decoder.status();
   for (int threads : {1, 3}) {
     const int64_t before = live.load();
     peak.store(before);
-    auto weights = Weights::load(*source, *decoder, *parse_modes("f32,w4a16"), *device, threads, {});
+    auto weights = Weights::load(*source, *parse_modes("f32,w4a16"), *device, threads, {});
     ASSERT_TRUE(weights.ok());
     // 64 rows of the widest matrix as floats, or as codes and scales, for each thread; names and tables besides.
     const int64_t rows = kPackRows * 1024 * 4;
@@ -83,12 +81,10 @@ TEST(Memory, NorIsItWhenPackedWeightsAreKeptAndReadAgain) {
   ASSERT_TRUE(source.ok()) << source.status();
   Ledger ledger;
   const std::unique_ptr<Device> device = make_cpu_device({.threads = 1, .isa = ""}, ledger);
-  const absl::StatusOr<Decoder> decoder = describe_decoder(*source);
-  ASSERT_TRUE(decoder.ok()) << decoder.status();
   for (const char* start : {"that packs", "that reads"}) {
     const int64_t before = live.load();
     peak.store(before);
-    auto weights = Weights::load(*source, *decoder, *parse_modes("w8a16,w4a16"), *device,
+    auto weights = Weights::load(*source, *parse_modes("w8a16,w4a16"), *device,
                                  {.threads = 2, .pack_cache = directory.file("cache")});
     ASSERT_TRUE(weights.ok());
     const int64_t rows = kPackRows * 1024 * 4;

@@ -43,7 +43,7 @@ struct Loaded {
   std::vector<double> progress;
 
   Loaded(const ModelSource& source, const std::string& modes, const std::string& directory, int threads = 2) {
-    auto loaded = Weights::load(source, *describe_decoder(source), *parse_modes(modes), *device,
+    auto loaded = Weights::load(source, *parse_modes(modes), *device,
                                 {.threads = threads,
                                  .progress = [&](double fraction) { progress.push_back(fraction); },
                                  .pack_cache = directory,
@@ -63,7 +63,9 @@ struct Loaded {
     for (size_t i = 0; i < modes; ++i) {
       add(weights->mode(i).embedding);
       for (const LayerWeights& l : weights->mode(i).layers) {
-        for (const PackedMatrix* m : {l.q, l.k, l.v, l.o, l.gate, l.up, l.down}) add(m);
+        for (const PackedMatrix* m : l.matrices) {
+          if (m != nullptr) add(m);
+        }
       }
     }
     return all;

@@ -28,7 +28,7 @@ struct Loaded {
   absl::Status load(const std::string& modes, const std::string& pack_cache = "") {
     const ModelSource source = tiny_source();
     auto loaded = Weights::load(
-        source, *describe_decoder(source), *parse_modes(modes), device,
+        source, *parse_modes(modes), device,
         {.threads = 3, .pack_cache = pack_cache, .warn = [&](const std::string& line) { warnings.push_back(line); }});
     if (loaded.ok()) weights = *std::move(loaded);
     return loaded.status();

@@ -10,49 +10,45 @@
 namespace halftone {
 namespace {
 
-ModelConfig config_of(RopeScaling scaling, int64_t head_dim = 64, float theta = 500000) {
-  ModelConfig config = tiny_config();
-  config.head_dim = head_dim;
-  config.rope_theta = theta;
-  config.rope_scaling = scaling;
-  return config;
+RopeSpec rope_of(RopeScaling scaling, int64_t head_dim = 64, float theta = 500000) {
+  return {.theta = theta, .scaling = scaling, .rotated = head_dim};
 }
 
-double plain(const ModelConfig& config, size_t pair) {
-  return 1 / std::pow(static_cast<double>(config.rope_theta),
-                      2 * static_cast<double>(pair) / static_cast<double>(config.head_dim));
+double plain(const RopeSpec& rope, size_t pair) {
+  return 1 /
+         std::pow(static_cast<double>(rope.theta), 2 * static_cast<double>(pair) / static_cast<double>(rope.rotated));
 }
 
 void expect_close(double actual, double expected) { EXPECT_NEAR(actual, expected, 1e-12 * expected); }
 
 TEST(RopeTable, FrequenciesFallGeometrically) {
   for (int64_t head_dim : {2, 8, 64, 128}) {
-    const ModelConfig config = config_of({}, head_dim, 10000);
-    const std::vector<double> frequencies = rope_frequencies(config, {});
+    const RopeSpec rope = rope_of({}, head_dim, 10000);
+    const std::vector<double> frequencies = rope_frequencies(rope, {});
     ASSERT_EQ(frequencies.size(), static_cast<size_t>(head_dim / 2));
     EXPECT_EQ(frequencies[0], 1);
-    for (size_t i = 0; i < frequencies.size(); ++i) expect_close(frequencies[i], plain(config, i));
+    for (size_t i = 0; i < frequencies.size(); ++i) expect_close(frequencies[i], plain(rope, i));
   }
 }
 
 TEST(RopeTable, LinearScalingDividesEveryFrequency) {
-  const ModelConfig config = config_of({.kind = RopeScaling::Kind::kLinear, .factor = 2.5f});
-  const std::vector<double> frequencies = rope_frequencies(config, {});
-  for (size_t i = 0; i < frequencies.size(); ++i) expect_close(frequencies[i], plain(config, i) / 2.5);
+  const RopeSpec rope = rope_of({.kind = RopeScaling::Kind::kLinear, .factor = 2.5f});
+  const std::vector<double> frequencies = rope_frequencies(rope, {});
+  for (size_t i = 0; i < frequencies.size(); ++i) expect_close(frequencies[i], plain(rope, i) / 2.5);
 }
 
 // Llama 3.1: factor 8, low 1, high 4, 8192 positions.
 TEST(RopeTable, Llama3StretchesLongWavesKeepsShortOnesAndBlendsBetween) {
-  const ModelConfig config = config_of({.kind = RopeScaling::Kind::kLlama3,
-                                        .factor = 8,
-                                        .low_frequency_factor = 1,
-                                        .high_frequency_factor = 4,
-                                        .original_context = 8192},
-                                       128);
-  const std::vector<double> frequencies = rope_frequencies(config, {});
+  const RopeSpec rope = rope_of({.kind = RopeScaling::Kind::kLlama3,
+                                 .factor = 8,
+                                 .low_frequency_factor = 1,
+                                 .high_frequency_factor = 4,
+                                 .original_context = 8192},
+                                128);
+  const std::vector<double> frequencies = rope_frequencies(rope, {});
   int kept = 0, stretched = 0, blended = 0;
   for (size_t i = 0; i < frequencies.size(); ++i) {
-    const double frequency = plain(config, i), turns = 8192 * frequency / (2 * std::numbers::pi);
+    const double frequency = plain(rope, i), turns = 8192 * frequency / (2 * std::numbers::pi);
     if (turns > 4) {
       ++kept;
       expect_close(frequencies[i], frequency);
@@ -71,18 +67,18 @@ TEST(RopeTable, Llama3StretchesLongWavesKeepsShortOnesAndBlendsBetween) {
 }
 
 TEST(RopeTable, DivisorsOfTheCheckpointDivide) {
-  const ModelConfig config = config_of({}, 8);
+  const RopeSpec rope = rope_of({}, 8);
   const std::vector<float> divisors = {1, 1.5f, 4, 32};
-  const std::vector<double> frequencies = rope_frequencies(config, divisors);
-  for (size_t i = 0; i < 4; ++i) expect_close(frequencies[i], plain(config, i) / static_cast<double>(divisors[i]));
+  const std::vector<double> frequencies = rope_frequencies(rope, divisors);
+  for (size_t i = 0; i < 4; ++i) expect_close(frequencies[i], plain(rope, i) / static_cast<double>(divisors[i]));
 }
 
 TEST(RopeTable, DivisorsStandBesideTheScaling) {
-  const ModelConfig config = config_of({.kind = RopeScaling::Kind::kLinear, .factor = 2}, 8);
+  const RopeSpec rope = rope_of({.kind = RopeScaling::Kind::kLinear, .factor = 2}, 8);
   const std::vector<float> divisors = {1, 1.5f, 4, 32};
-  const std::vector<double> frequencies = rope_frequencies(config, divisors);
+  const std::vector<double> frequencies = rope_frequencies(rope, divisors);
   for (size_t i = 0; i < 4; ++i) {
-    expect_close(frequencies[i], plain(config, i) / static_cast<double>(divisors[i]) / 2);
+    expect_close(frequencies[i], plain(rope, i) / static_cast<double>(divisors[i]) / 2);
   }
 }
 

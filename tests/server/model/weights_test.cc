@@ -37,9 +37,7 @@ struct Loaded {
 
   Loaded(const ModelSource& source, const std::string& modes, int threads = 1,
          const std::function<void(double)>& progress = {}) {
-    absl::StatusOr<Decoder> decoder = describe_decoder(source);
-    EXPECT_TRUE(decoder.ok()) << decoder.status();
-    auto loaded = Weights::load(source, *decoder, *parse_modes(modes), *device, threads, progress);
+    auto loaded = Weights::load(source, *parse_modes(modes), *device, threads, progress);
     status = loaded.status();
     if (loaded.ok()) weights = *std::move(loaded);
   }
@@ -110,7 +108,8 @@ TEST(Weights, ModesThatDifferInTheirPagesAloneShareEverything) {
     EXPECT_EQ(loaded.weights->mode(i).shared_bytes, kBodyW4 + kEmbeddingW8 + kVectorBytes);
   }
   EXPECT_EQ(loaded.weights->mode(0).head, loaded.weights->mode(1).head);
-  EXPECT_EQ(loaded.weights->mode(0).layers[1].down, loaded.weights->mode(1).layers[1].down);
+  EXPECT_EQ(loaded.weights->mode(0).layers[1].matrix(TensorPart::kDown),
+            loaded.weights->mode(1).layers[1].matrix(TensorPart::kDown));
   EXPECT_EQ(loaded.ledger.total(), kBodyW4 + kEmbeddingW8 + kVectorBytes) << "and hold it once";
 }
 
@@ -120,7 +119,8 @@ TEST(Weights, ModesOfOneEmbeddingShareThat) {
   EXPECT_EQ(loaded.weights->mode(1).own_bytes, kBodyW4);
   for (size_t i : {0u, 1u}) EXPECT_EQ(loaded.weights->mode(i).shared_bytes, kEmbeddingW8 + kVectorBytes);
   EXPECT_EQ(loaded.weights->mode(0).embedding, loaded.weights->mode(1).embedding);
-  EXPECT_NE(loaded.weights->mode(0).layers[0].q, loaded.weights->mode(1).layers[0].q);
+  EXPECT_NE(loaded.weights->mode(0).layers[0].matrix(TensorPart::kQ),
+            loaded.weights->mode(1).layers[0].matrix(TensorPart::kQ));
 }
 
 TEST(Weights, EveryByteHasAName) {
@@ -140,7 +140,7 @@ TEST(Weights, NothingIsLeftInTheLedgerAfterwards) {
   Ledger ledger;
   const std::unique_ptr<Device> device = make_cpu_device({.threads = 1, .isa = ""}, ledger);
   const ModelSource source = tiny_source();
-  auto weights = Weights::load(source, *describe_decoder(source), *parse_modes("w4a16,f32"), *device, 2, {});
+  auto weights = Weights::load(source, *parse_modes("w4a16,f32"), *device, 2, {});
   ASSERT_TRUE(weights.ok());
   EXPECT_GT(ledger.total(), 0u);
   weights->reset();
@@ -203,8 +203,9 @@ TEST(Weights, CodesOfTheFileAreTakenOverExactly) {
     EXPECT_EQ(unpacked(*mode.head), values_of(source, "embedding"));
     for (size_t layer : {0u, 1u}) {
       const std::string at = "layers." + std::to_string(layer) + ".";
-      EXPECT_EQ(unpacked(*mode.layers[layer].q), values_of(source, at + "q")) << expected.body;
-      EXPECT_EQ(unpacked(*mode.layers[layer].down), values_of(source, at + "down")) << expected.body;
+      EXPECT_EQ(unpacked(*mode.layers[layer].matrix(TensorPart::kQ)), values_of(source, at + "q")) << expected.body;
+      EXPECT_EQ(unpacked(*mode.layers[layer].matrix(TensorPart::kDown)), values_of(source, at + "down"))
+          << expected.body;
     }
   }
 }
@@ -267,13 +268,13 @@ TEST(Weights, VectorsAreReadAsTheyAre) {
     const std::vector<float> expected = values_of(source, name);
     return vector != nullptr && std::equal(expected.begin(), expected.end(), vector);
   };
-  EXPECT_TRUE(same(layer.attention_norm, "layers.1.attention_norm"));
-  EXPECT_TRUE(same(layer.mlp_norm, "layers.1.mlp_norm"));
-  EXPECT_TRUE(same(layer.q_bias, "layers.1.q_bias"));
-  EXPECT_TRUE(same(layer.v_bias, "layers.1.v_bias"));
+  EXPECT_TRUE(same(layer.vector(TensorPart::kAttentionNorm), "layers.1.attention_norm"));
+  EXPECT_TRUE(same(layer.vector(TensorPart::kMlpNorm), "layers.1.mlp_norm"));
+  EXPECT_TRUE(same(layer.vector(TensorPart::kQBias), "layers.1.q_bias"));
+  EXPECT_TRUE(same(layer.vector(TensorPart::kVBias), "layers.1.v_bias"));
   EXPECT_TRUE(same(loaded.weights->mode(0).final_norm, "final_norm"));
-  EXPECT_EQ(layer.q_norm, nullptr);
-  EXPECT_EQ(Loaded(tiny_source(), "f32").weights->mode(0).layers[0].q_bias, nullptr);
+  EXPECT_EQ(layer.vector(TensorPart::kQNorm), nullptr);
+  EXPECT_EQ(Loaded(tiny_source(), "f32").weights->mode(0).layers[0].vector(TensorPart::kQBias), nullptr);
 }
 
 TEST(Weights, ProgressGoesUpToOne) {

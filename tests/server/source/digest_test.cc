@@ -28,7 +28,7 @@ class Zeros {
 
 std::string digest_of(std::span<const uint8_t> bytes) {
   TensorPlace place{"m", "t", find_tensor_format("F32"), 1, static_cast<int64_t>(bytes.size() / 4), 1, bytes, 0};
-  return source_digest(ModelConfig{}, {{"embedding", place}});
+  return source_digest(ModelSpec{}, {{"embedding", place}});
 }
 
 TEST(Digest, EveryByteCountsUpToOneGibibyte) {
@@ -58,14 +58,14 @@ TEST(Digest, OfMoreOnlySamplesCount) {
 TEST(Digest, NameTypeAndShapeCount) {
   Zeros zeros(1024);
   TensorPlace place{"m", "t", find_tensor_format("F32"), 16, 16, 2, zeros.span(), 0};
-  const std::string before = source_digest(ModelConfig{}, {{"embedding", place}});
-  EXPECT_NE(source_digest(ModelConfig{}, {{"head", place}}), before);
+  const std::string before = source_digest(ModelSpec{}, {{"embedding", place}});
+  EXPECT_NE(source_digest(ModelSpec{}, {{"head", place}}), before);
   place.rows = 8, place.cols = 32;
-  EXPECT_NE(source_digest(ModelConfig{}, {{"embedding", place}}), before);
+  EXPECT_NE(source_digest(ModelSpec{}, {{"embedding", place}}), before);
   place.rows = 16, place.cols = 16, place.interleaved_head = 4;
-  EXPECT_NE(source_digest(ModelConfig{}, {{"embedding", place}}), before);
-  ModelConfig other;
-  other.sliding_window = 7;
+  EXPECT_NE(source_digest(ModelSpec{}, {{"embedding", place}}), before);
+  ModelSpec other;
+  other.dim = 7;
   place.interleaved_head = 0;
   EXPECT_NE(source_digest(other, {{"embedding", place}}), before);
 }

@@ -37,12 +37,12 @@ TEST_F(OpenModel, NamesComeCleanWhereverTheyStand) {
     write_tiny_gguf(file("m\xff.gguf"), tiny);
     absl::StatusOr<ModelSource> source = open_model(file("m\xff.gguf"));
     ASSERT_TRUE(source.ok()) << source.status();
-    EXPECT_EQ(clean_text(source->config.name), source->config.name);
-    EXPECT_LE(source->config.name.size(), kShownBytes);
-    EXPECT_NE(source->config.name, "");
+    EXPECT_EQ(clean_text(source->spec.name), source->spec.name);
+    EXPECT_LE(source->spec.name.size(), kShownBytes);
+    EXPECT_NE(source->spec.name, "");
   }
   write_tiny_huggingface(file("d\xff\n"), TinyCheckpoint{});
-  EXPECT_EQ(open_model(file("d\xff\n"))->config.name, "d\xef\xbf\xbd ");
+  EXPECT_EQ(open_model(file("d\xff\n"))->spec.name, "d\xef\xbf\xbd ");
 }
 
 TEST_F(OpenModel, ASnapshotOfTheCacheIsCalledByItsModel) {
@@ -54,7 +54,7 @@ TEST_F(OpenModel, ASnapshotOfTheCacheIsCalledByItsModel) {
                                   model + "/snapshots/../snapshots/" + hash + "/.", model + "/"}) {
     absl::StatusOr<ModelSource> source = open_model(directory_.path() + "/" + path);
     ASSERT_TRUE(source.ok()) << path << ": " << source.status();
-    EXPECT_EQ(source->config.name, "some-org/Some-Model-1.5B") << path;
+    EXPECT_EQ(source->spec.name, "some-org/Some-Model-1.5B") << path;
   }
   // Of several the one that refs/main says.
   TinyCheckpoint newer;
@@ -62,7 +62,7 @@ TEST_F(OpenModel, ASnapshotOfTheCacheIsCalledByItsModel) {
   write_tiny_huggingface(file(model + "/snapshots/" + other), newer);
   EXPECT_FALSE(open_model(file(model)).ok());
   write_test_file(file(model + "/refs/main"), other + "\n");
-  EXPECT_EQ(open_model(file(model))->config.context, 256);
+  EXPECT_EQ(open_model(file(model))->spec.context, 256);
   write_test_file(file(model + "/refs/main"), "../../elsewhere");
   EXPECT_FALSE(open_model(file(model)).ok());
   EXPECT_EQ(name_of_directory("/a/models--gpt2/snapshots/x"), "gpt2");
@@ -77,7 +77,7 @@ TEST_F(OpenModel, ADirectoryWithOneGgufIsThatModel) {
   write_test_file(file("one/README.md"), "of no interest");
   absl::StatusOr<ModelSource> source = open_model(file("one"));
   ASSERT_TRUE(source.ok()) << source.status();
-  EXPECT_EQ(source->config.name, "tiny");
+  EXPECT_EQ(source->spec.name, "tiny");
   write_tiny_gguf(file("one/second.gguf"), tiny);
   EXPECT_THAT(error(file("one")), HasSubstr("holds 2 GGUF models, expected one; name a file: model.gguf, second.gguf"));
   fs::create_directories(file("none"));

@@ -16,10 +16,10 @@ TEST(SharedData, ATrainedModelIsTheSameFromGgufAndFromSafetensors) {
   absl::StatusOr<ModelSource> safetensors = open_model(kStories + "-hf");
   ASSERT_TRUE(gguf.ok()) << gguf.status();
   ASSERT_TRUE(safetensors.ok()) << safetensors.status();
-  expect_same_config(gguf->config, safetensors->config);
+  expect_same_config(tiny_config_of(gguf->spec), tiny_config_of(safetensors->spec));
   expect_same_tensors(*gguf, *safetensors);
-  EXPECT_EQ(gguf->config.context, 2048) << "as that file claims";
-  EXPECT_EQ(safetensors->config.context, 512);
+  EXPECT_EQ(gguf->spec.context, 2048) << "as that file claims";
+  EXPECT_EQ(safetensors->spec.context, 512);
   EXPECT_EQ(gguf->vocabulary.pieces, safetensors->vocabulary.pieces);
   EXPECT_EQ(gguf->vocabulary.kind, safetensors->vocabulary.kind);
   EXPECT_EQ(gguf->vocabulary.bos, safetensors->vocabulary.bos);
@@ -39,7 +39,7 @@ TEST(SharedData, TheDefaultModelIsReadAsItsCardSays) {
   if (!std::filesystem::exists(path)) GTEST_SKIP() << path << " is not there: run tools/fetch_model";
   absl::StatusOr<ModelSource> source = open_model(path);
   ASSERT_TRUE(source.ok()) << source.status();
-  const ModelConfig& config = source->config;
+  const TinyConfig config = tiny_config_of(source->spec);
   EXPECT_EQ(config.architecture, "llama");
   EXPECT_EQ(config.layers, 30);
   EXPECT_EQ(config.dim, 576);

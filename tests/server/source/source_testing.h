@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "server/source/model_source.h"
+#include "tests/support/checkpoint_tiny.h"
 
 namespace halftone {
 
@@ -24,7 +25,7 @@ inline std::vector<std::string> tensor_names(const ModelSource& source) {
   return names;
 }
 
-inline void expect_same_config(const ModelConfig& a, const ModelConfig& b) {
+inline void expect_same_config(const TinyConfig& a, const TinyConfig& b) {
   EXPECT_EQ(a.layers, b.layers);
   EXPECT_EQ(a.dim, b.dim);
   EXPECT_EQ(a.heads, b.heads);

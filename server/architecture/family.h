@@ -1,0 +1,69 @@
+// A family of checkpoints: what they share beyond a plain Llama block, in a file of its own under families/. To add
+// one: docs/ADD_A_MODEL.md. Tables; any thread.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "server/architecture/hyperparameters.h"
+#include "server/architecture/model_spec.h"
+#include "server/architecture/tensor_part.h"
+
+namespace halftone {
+
+// What a family says about a part of its layers; every layer has it or none does.
+enum class Part : uint8_t { kNever, kMay, kMust };
+
+struct Family {
+  std::string_view name;               // GGUF's general.architecture; what clients are told
+  std::string_view models;             // what it covers, for people
+  std::string_view huggingface_type;   // config.json's model_type
+  std::string_view huggingface_class;  // of its "architectures", where model_type is missing
+
+  Part qkv_bias = Part::kNever;
+  Part o_bias = Part::kNever;
+  Part qk_norm = Part::kNever;
+
+  // Where config.json leaves a number out.
+  int64_t usual_context = 32768;
+  int64_t usual_head_dim = 0;  // 0: hidden_size / num_attention_heads
+
+  bool says_attention_bias = false;  // config.json's attention_bias counts: q, k, v and o have biases or none has
+  bool gguf_interleaves = false;     // GGUF's rows of q and k lie in pairs, not in halves
+
+  // Read what the family has beyond the common keys, into a spec that has all of these; complain to `keys`. Null:
+  // nothing more.
+  void (*read_huggingface)(Hyperparameters& keys, ModelSpec& spec) = nullptr;
+  void (*read_gguf)(Hyperparameters& keys, ModelSpec& spec) = nullptr;
+};
+
+std::span<const Family* const> all_families();
+// Null: none is called so.
+const Family* find_family(std::string_view name);              // GGUF's general.architecture
+const Family* find_huggingface_family(std::string_view type);  // model_type, or a class
+// UNIMPLEMENTED: names `file`, what it says it is, and the families that we know.
+absl::Status unknown_family(const std::string& file, std::string_view shown_name);
+
+// The common keys of config.json and the family's own. The vocabulary is among them; `name` is left to the caller.
+// Parts that the family may have are switched on: drop_absent_parts() decides. Checked (check_spec).
+absl::StatusOr<ModelSpec> read_huggingface_spec(const Family& family, Hyperparameters& keys);
+// The keys "<family>.*" of a GGUF file, which says the vocabulary by its embedding.
+absl::StatusOr<ModelSpec> read_gguf_spec(const Family& family, Hyperparameters& keys, int64_t vocabulary);
+
+// Switches off, in every layer, the parts that the family may have and of which no layer has a tensor.
+void drop_absent_parts(const Family& family, const std::function<bool(TensorPart)>& has, ModelSpec& spec);
+
+// -- What several families have -------------------------------------------------------------------------------------
+
+// One window for all layers: the key attention.sliding_window, where there is one.
+void read_gguf_window(Hyperparameters& keys, ModelSpec& spec);
+// config.json's use_sliding_window, sliding_window, and which layers look through it: those that layer_types calls
+// "sliding_attention", or those from max_window_layers on.
+void read_qwen_windows(Hyperparameters& keys, ModelSpec& spec);
+
+}  // namespace halftone
