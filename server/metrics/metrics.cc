@@ -7,10 +7,9 @@
 #include <utility>
 
 #include "server/metrics/buckets.h"
-#include "server/metrics/label_text.h"
+#include "server/metrics/labels.h"
 #include "server/metrics/memory_families.h"
 #include "server/metrics/mode_series.h"
-#include "server/metrics/request_labels.h"
 
 namespace halftone {
 namespace {

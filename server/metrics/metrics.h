@@ -89,10 +89,10 @@ class Metrics {
   const std::vector<ModeFacts>& facts() const { return facts_; }
 
   // A request that was taken and ended: gRPC code by name ("OK", "CANCELLED"), finish reason ("stop", "length",
-  // "context_limit", "time_limit", "none"), seconds from arrival. Words that request_labels.h does not list become
+  // "context_limit", "time_limit", "none"), seconds from arrival. Words that labels.h does not list become
   // "UNKNOWN" and "other".
   void request_ended(int mode, std::string_view code, std::string_view finish_reason, double seconds);
-  // Refused before it became a sequence: a reason of request_labels.h ("invalid", "not_found", "unsupported",
+  // Refused before it became a sequence: a reason of labels.h ("invalid", "not_found", "unsupported",
   // "too_long", "never_fits", "duplicate_id", "queue_full", "text_desk_full", "abandoned", "loading", "draining"), else
   // "other"; mode -1: none was named.
   void request_rejected(int mode, std::string_view reason);

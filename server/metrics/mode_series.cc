@@ -1,7 +1,7 @@
 #include "server/metrics/mode_series.h"
 
 #include "server/metrics/buckets.h"
-#include "server/metrics/label_text.h"
+#include "server/metrics/labels.h"
 
 namespace halftone {
 namespace {

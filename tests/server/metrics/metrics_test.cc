@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "server/metrics/buckets.h"
-#include "server/metrics/request_labels.h"
+#include "server/metrics/labels.h"
 #include "tests/server/metrics/sample_metrics.h"
 #include "tests/support/exposition.h"
 
