@@ -19,8 +19,8 @@ class LinearYardstick {
   // stream: the device's (cuda_stream()).
   LinearYardstick(Device& device, Yardstick& library, void* stream);
 
-  // Matrices of this shape from now on, so many that together they are larger than `beyond`: a decode meets each matrix
-  // once a step. Row r has the values of row r % kPackRows of `values`.
+  // From now on run() cycles through copies of a matrix of this shape that together exceed `beyond` bytes, since a
+  // decode meets each matrix once a step, never in a cache. Row r has the values of row r % kPackRows of `values`.
   void hold(int64_t rows, int64_t cols, const std::vector<float>& values, size_t beyond = kBeyondCaches);
   // x [tokens, cols], y [tokens, rows]. `key` tells this series from others on the device.
   Comparison time(const Tensor& x, const Tensor& y, const Budget& budget, uint64_t key);

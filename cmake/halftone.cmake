@@ -13,6 +13,9 @@ target_compile_options(halftone_options INTERFACE
   $<$<COMPILE_LANG_AND_ID:CXX,Clang>:-Wthread-safety>
   $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-fpch-preprocess>)  # ccache asks for it
 
+add_library(halftone_version INTERFACE)
+target_compile_definitions(halftone_version INTERFACE HALFTONE_VERSION="${PROJECT_VERSION}")
+
 # Files named for an instruction set get its flags, and only they.
 function(halftone_instruction_sets)
   foreach(source IN LISTS ARGN)

@@ -13,13 +13,22 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "kernels/devices/devices.h"
-#include "lab/machine.h"
 #include "lab/plot.h"
 #include "server/source/mapped_file.h"
 #include "server/version.h"
 
 namespace halftone {
 namespace {
+
+// As the system says it, for whoever reads a measurement.
+std::string processor_name() {
+  std::ifstream info("/proc/cpuinfo");
+  for (std::string line; std::getline(info, line);) {
+    const size_t colon = line.find(": ");
+    if (line.rfind("model name", 0) == 0 && colon != std::string::npos) return line.substr(colon + 2);
+  }
+  return "unknown processor";
+}
 
 constexpr const char* kReference = "f32";  // holds the source's own values, whatever they are
 

@@ -1,4 +1,4 @@
-// So many lines a second, of one kind that outsiders can cause. Any thread.
+// Limits how many lines per second are logged of one kind that outsiders can cause. Any thread.
 #pragma once
 
 #include <chrono>

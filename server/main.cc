@@ -83,19 +83,8 @@ Defaults make_defaults(const GenerationDefaults& author, const Limits& limits) {
   return defaults;
 }
 
-std::vector<ModeDescription> describe_modes(const Executor& executor, const std::string& source_format) {
-  std::vector<ModeDescription> descriptions;
-  for (const ModeFacts& f : executor.modes()) {
-    uint64_t capacity = static_cast<uint64_t>(executor.pages() * f.page_tokens);
-    descriptions.push_back({f.id, f.weights, f.activations, f.kv, f.import, source_format, f.kernel, f.weights_digest,
-                            f.bits_per_weight, f.own_bytes, f.shared_bytes, f.footprint_bytes, f.kv_bytes_per_token,
-                            capacity, f.page_padding_bytes});
-  }
-  return descriptions;
-}
-
 // What is left of a checkpoint when its weights are packed and its files are closed.
-struct Checkpoint {
+struct LoadedModel {
   ModelSpec spec;
   GenerationDefaults generation;
   std::string format, digest;
@@ -104,11 +93,12 @@ struct Checkpoint {
   std::unique_ptr<LocalExecutor> executor;
 };
 
-absl::StatusOr<Checkpoint> load_checkpoint(const ServerConfig& config, const std::vector<Mode>& modes, Device& device) {
+absl::StatusOr<LoadedModel> load_checkpoint(const ServerConfig& config, const std::vector<Mode>& modes,
+                                            Device& device) {
   absl::StatusOr<ModelSource> source = open_model(config.model);
   if (!source.ok()) return source.status();
   for (const std::string& line : source->warnings) spdlog::warn("--model: {}", line);
-  Checkpoint checkpoint;
+  LoadedModel checkpoint;
   checkpoint.spec = source->spec;
   checkpoint.generation = source->generation;
   checkpoint.format = source->format;
@@ -143,7 +133,7 @@ std::vector<std::optional<QualityCard>> quality_of_modes(const Executor& executo
   return std::move(cards.by_mode);
 }
 
-ServerFacts make_facts(const Checkpoint& checkpoint, Device& device, const ServerConfig& config) {
+ServerFacts make_facts(const LoadedModel& checkpoint, Device& device, const ServerConfig& config) {
   const OwnMemory own = device.own_memory();
   const uint64_t memory = own.total > 0 ? own.total : System(config.system_root).memory().total;
   DeviceFacts facts{std::string(device.name()), device.description(), std::string(device.kernel_name()),
@@ -154,12 +144,11 @@ ServerFacts make_facts(const Checkpoint& checkpoint, Device& device, const Serve
           checkpoint.digest,
           checkpoint.format,
           {facts},
-          checkpoint.executor->pages(),
           quality_of_modes(*checkpoint.executor, config.quality_cards)};
 }
 
 // How long a sequence may be, and why it is not what somebody expects.
-void log_context(const Checkpoint& checkpoint, const ServerConfig& config) {
+void log_context(const LoadedModel& checkpoint, const ServerConfig& config) {
   const int64_t context = checkpoint.executor->context(), own = checkpoint.spec.context;
   if (config.max_context > context) {
     spdlog::warn("--max-context {}: a sequence has at most {} tokens, which is {}", config.max_context, context,
@@ -171,7 +160,8 @@ void log_context(const Checkpoint& checkpoint, const ServerConfig& config) {
   }
 }
 
-void log_ready(const Checkpoint& checkpoint, const RpcServer& rpc, const HttpServer& http, const ServerConfig& config) {
+void log_ready(const LoadedModel& checkpoint, const RpcServer& rpc, const HttpServer& http,
+               const ServerConfig& config) {
   for (const ModeFacts& mode : checkpoint.executor->modes()) {
     spdlog::info("mode {}: {:.2f} bits per weight, {:.1f} MB of weights, {} bytes of KV per token, {} weights", mode.id,
                  mode.bits_per_weight, static_cast<double>(mode.own_bytes + mode.shared_bytes) / 1e6,
@@ -240,12 +230,13 @@ int run(const ServerConfig& config, StopSignals& signals) {
   spdlog::info("halftone {} loads {} on {} ({})", kVersion, config.model, std::string(device.name()),
                std::string(device.kernel_name()));
   spdlog::info("{}", System(config.system_root).description());
-  absl::StatusOr<Checkpoint> loaded = load_checkpoint(config, *modes, device);
+  absl::StatusOr<LoadedModel> loaded = load_checkpoint(config, *modes, device);
   if (!loaded.ok()) return fail("--model", loaded.status());
-  Checkpoint& checkpoint = *loaded;
+  LoadedModel& checkpoint = *loaded;
 
-  Metrics metrics(checkpoint.spec.name, describe_modes(*checkpoint.executor, checkpoint.format));
-  auto memory = [&] { return memory_account(device, nullptr, System(config.system_root)); };
+  const std::span<const ModeFacts> facts = checkpoint.executor->modes();
+  Metrics metrics(checkpoint.spec.name, {facts.begin(), facts.end()});
+  auto memory = [&] { return memory_account(device, System(config.system_root)); };
   metrics.on_scrape(memory);
   EngineConfig engine_config;
   engine_config.stall_limit = saturated_nanoseconds(config.stall_seconds);

@@ -1,10 +1,21 @@
 #include "server/memory_account.h"
 
-#include "server/process_memory.h"
+#include <string>
+
+#include "system/files.h"
 
 namespace halftone {
+namespace {
 
-MemorySample memory_account(Device& device, const SourceFiles* files, const System& system) {
+// Of this process: heap, arenas, stacks.
+uint64_t anonymous_resident_bytes() {
+  const std::string status = read_text("/proc/self/status");
+  return named_number(status, "RssAnon:").value_or(0) * 1024;
+}
+
+}  // namespace
+
+MemorySample memory_account(Device& device, const System& system) {
   MemorySample sample;
   std::string name(device.name());
   uint64_t accounted = 0;
@@ -16,8 +27,7 @@ MemorySample memory_account(Device& device, const SourceFiles* files, const Syst
     accounted += entry.bytes;
   }
   const OwnMemory own = device.own_memory();
-  const uint64_t mapped = files != nullptr ? files->mapped_bytes() : 0;
-  MemorySample::Device total{name, system.memory().total, anonymous_resident_bytes() + mapped, accounted + mapped, 0};
+  MemorySample::Device total{name, system.memory().total, anonymous_resident_bytes(), accounted, 0};
   if (own.total > 0) total = {name, own.total, own.used, accounted, 0};
   total.unaccounted_bytes = static_cast<int64_t>(total.used_bytes) - static_cast<int64_t>(total.accounted_bytes);
   sample.devices.push_back(total);

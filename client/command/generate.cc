@@ -54,7 +54,7 @@ void print_token(const v1::TokenInfo& token) {
 }
 
 // What stands on standard error after the text: why it ended, its tokens where asked for, the receipt.
-struct Epilogue {
+struct EndLines {
   std::vector<v1::TokenInfo> tokens;
   v1::GenerateResponse last;
   std::string mode;
@@ -91,24 +91,24 @@ int generate(const GenerateFlags& flags, const Globals& globals) {
   Interrupts interrupts;
   interrupts.set([&] { cancellation.cancel(); });
   Client client = globals.client();
-  Epilogue epilogue;
+  EndLines end_lines;
   const bool keep_tokens = request->output().logprobs() > 0 || request->output().prompt_logprobs() > 0;
   const auto on_message = [&](const v1::GenerateResponse& message) {
     if (flags.json) {
       std::cout << to_json_line(message) << std::endl;
     } else {
       std::cout << message.text() << std::flush;
-      epilogue.add(message, keep_tokens);
+      end_lines.add(message, keep_tokens);
     }
   };
   const absl::Status status = client.generate(*request, on_message, globals.call(&cancellation));
-  if (!flags.json && !epilogue.mode.empty()) std::cout << std::endl;
+  if (!flags.json && !end_lines.mode.empty()) std::cout << std::endl;
   if (cancellation.cancelled()) return kExitInterrupted;
   if (!status.ok()) {
     if (const auto usage = usage_of(status); usage && !flags.quiet) std::cerr << receipt_line(*usage) << "\n";
     return report(status, globals);
   }
-  if (!flags.json) epilogue.print(flags.quiet);
+  if (!flags.json) end_lines.print(flags.quiet);
   return 0;
 }
 

@@ -28,14 +28,14 @@ struct TokenStage {
   }
 };
 template <int kNTiles, typename Traits>
-struct Stage {
+struct GemmStage {
   SharedWeights<Traits> weights[kStageTiles][kGemmWarps];
   TokenStage<kNTiles, Traits::Codes::kHasMinimum> tokens[kStageTiles];
 };
 
 // Pipeline depth that fits into 96 KiB, the shared memory that a CTA may have on every GPU since sm_80.
 template <int kNTiles, typename Traits>
-constexpr int kStages = std::clamp<int>(96 * 1024 / sizeof(Stage<kNTiles, Traits>), 2, kNTiles <= 2 ? 4 : 3);
+constexpr int kStages = std::clamp<int>(96 * 1024 / sizeof(GemmStage<kNTiles, Traits>), 2, kNTiles <= 2 ? 4 : 3);
 // Resident CTAs per SM that the compiler leaves registers for (the launch bound).
 template <int kNTiles>
 [[maybe_unused]] constexpr int kGemmCtasPerSm = kNTiles == 1   ? 5
@@ -168,7 +168,7 @@ HALFTONE_DEVICE void store_outputs(const GemmLaunch& p, const CtaRows& rows, int
 template <int kNTiles, int kMTiles, typename Traits>
 HALFTONE_KERNEL void HALFTONE_LAUNCH_BOUNDS(kGemmThreads, kGemmCtasPerSm<kNTiles>) gemm_kernel(GemmLaunch p) {
   constexpr int kDepth = kStages<kNTiles, Traits>, kAhead = kDepth - 1, kWarpNTiles = kNTiles / kMTiles;
-  auto* stages = dynamic_shared<Stage<kNTiles, Traits>>();
+  auto* stages = dynamic_shared<GemmStage<kNTiles, Traits>>();
   const CtaRows rows = rows_of_cta(p, static_cast<int>(blockIdx.x));
   const int warp = static_cast<int>(threadIdx.x) / kLanes, tiles = p.x.tiles;
   const int first_m_tile = warp % (kGemmWarps / kMTiles) * kMTiles;
@@ -243,7 +243,7 @@ cudaError_t launch_sm80_gemm(const GemmLaunch& p, const gemm::Plan& plan, cudaSt
                     dim3(kGemmThreads), 0, stream, true};
   return with_traits<Codes>(p.weights[0], [&](auto traits) {
     using Traits = decltype(traits);
-    shape.shared_bytes = kStages<kNTiles, Traits> * sizeof(Stage<kNTiles, Traits>);
+    shape.shared_bytes = kStages<kNTiles, Traits> * sizeof(GemmStage<kNTiles, Traits>);
     return launch(gemm_kernel<kNTiles, kMTiles, Traits>, shape, p);
   });
 }

@@ -8,9 +8,9 @@
 
 namespace halftone {
 
-// Of a whole answer in one message: of Score, or of Generate. An upper bound.
+// An upper bound of the bytes of a whole answer in one message, of Score or of Generate.
 uint64_t most_answer_bytes(const Request& request, const RequestRules& rules);
-// In memory, of the prompt's records where they are asked for: they wait as a whole for whoever reads a stream.
+// Bytes in memory of the prompt's records, where they are asked for: they wait as a whole for whoever reads a stream.
 uint64_t prompt_record_bytes(const Request& request);
 
 // INVALID_ARGUMENT where the whole answer may be larger than max_response_bytes, with what would fit.

@@ -25,8 +25,8 @@ v1::Finish to_wire(const Finish& finish);
 void fill_token(const TokenRecord& record, const Tokenizer& tokenizer, v1::TokenInfo* out);
 // Also adds to sum_logprob.
 void add_scores(const std::vector<TokenRecord>& records, const Tokenizer& tokenizer, v1::ScoreResponse* out);
-// Text, tokens, finish; the receipt only where the style has one. Appends, so that deltas can be collected in one
-// message.
+// Appends the delta's text, tokens and finish to the message, and its receipt where the style wants one: several deltas
+// can be collected in one message.
 void add_delta(const OutputDelta& delta, const AnswerStyle& style, v1::GenerateResponse* out);
 
 v1::ServerInfo server_info(const ServiceContext& context, const TextDesk::Load& texts);

@@ -43,7 +43,7 @@ void fill_defaults(const Defaults& defaults, const std::string& mode, v1::Genera
   out->set_mode(mode);
 }
 
-void fill_mode(const ModeFacts& facts, int64_t pages, v1::Mode* out) {
+void fill_mode(const ModeFacts& facts, v1::Mode* out) {
   out->set_id(facts.id);
   out->set_weights(facts.weights);
   out->set_activations(facts.activations);
@@ -55,7 +55,7 @@ void fill_mode(const ModeFacts& facts, int64_t pages, v1::Mode* out) {
   out->set_own_bytes(facts.own_bytes);
   out->set_shared_bytes(facts.shared_bytes);
   out->set_kv_bytes_per_token(facts.kv_bytes_per_token);
-  out->set_kv_capacity_tokens(static_cast<uint64_t>(pages * facts.page_tokens));
+  out->set_kv_capacity_tokens(facts.kv_capacity_tokens);
   out->set_page_tokens(static_cast<uint32_t>(facts.page_tokens));
 }
 
@@ -126,7 +126,7 @@ v1::ServerInfo server_info(const ServiceContext& context, const TextDesk::Load& 
   fill_defaults(rules.defaults, rules.modes.front().id, out.mutable_defaults());
   for (size_t i = 0; i < rules.modes.size(); ++i) {
     v1::Mode* wire = out.add_modes();
-    fill_mode(rules.modes[i], facts.pages, wire);
+    fill_mode(rules.modes[i], wire);
     fill_served(context.metrics.totals(static_cast<int>(i)), wire->mutable_served());
     if (i < facts.quality.size() && facts.quality[i]) fill_quality(*facts.quality[i], wire->mutable_quality());
   }

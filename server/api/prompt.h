@@ -14,17 +14,18 @@
 
 namespace halftone {
 
-// Not OK: whoever asked waits no longer. May be empty.
+// Asked whether the call is over: a status that is not OK says that nobody waits for the answer any more. May be empty.
 using CallOver = std::function<absl::Status()>;
 
-// The trusted and untrusted stretches of a chat. FAILED_PRECONDITION without a known template; INVALID_ARGUMENT for
-// too many messages, and for roles or an order that it does not take.
+// A chat as segments: the template's own text is trusted, the messages' is not. FAILED_PRECONDITION without a known
+// template; INVALID_ARGUMENT for too many messages, and for roles or an order that it does not take.
 absl::StatusOr<std::vector<TextSegment>> render_chat(const v1::Chat& chat, const RequestRules& rules);
-// Text that stands for itself: the text of a special token means that token, and it begins as the checkpoint asks.
+// How raw text is encoded: the text of a special token means that token; with add_special it begins with BOS where the
+// checkpoint asks for that.
 EncodeOptions text_options(bool add_special);
 // Where the template's end of turn is no token of the vocabulary, its text ends an answer as a stop string does.
 void stop_at_end_of_turn(const RequestRules& rules, Request& request);
-// Ids of the vocabulary; `field` is named in violations.
+// Adds a violation of `field` for each id that is outside the vocabulary.
 void check_ids(absl::string_view field, absl::Span<const uint32_t> ids, int64_t vocabulary, FieldChecks& checks);
 
 // A text with more bytes than this can't be a prompt; max_request_bytes where the vocabulary sets no such bound.

@@ -39,7 +39,6 @@ struct DeviceFacts {
 struct ServerFacts {
   std::string version, model, architecture, model_digest, source_format;
   std::vector<DeviceFacts> devices;
-  int64_t pages = 0;                                     // of the KV arena
   std::vector<std::optional<QualityCard>> quality = {};  // by mode; may be shorter than the modes
 };
 

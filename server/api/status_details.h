@@ -12,7 +12,7 @@ namespace halftone {
 // ErrorInfo: a word for programs, such as "QUEUE_FULL", and the numbers behind the message.
 void set_reason(absl::Status& status, absl::string_view reason,
                 const std::map<std::string, std::string>& metadata = {});
-// RetryInfo: trying again makes sense after so long.
+// RetryInfo: trying again makes sense after `seconds`.
 void set_retry_after(absl::Status& status, double seconds);
 
 // The serialized google.rpc.Status; empty where there are no details.

@@ -121,9 +121,9 @@ void TextDesk::run(uint64_t message_bytes, std::function<void()> work) {
   work_came_.notify_all();
 }
 
-TextDesk::Work TextDesk::next(bool small_only) {
-  std::deque<Work>& queue = small_only || large_.empty() ? small_ : large_;
-  Work work = std::move(queue.front());
+TextDesk::Task TextDesk::next(bool small_only) {
+  std::deque<Task>& queue = small_only || large_.empty() ? small_ : large_;
+  Task work = std::move(queue.front());
   queue.pop_front();
   waiting_bytes_ -= work.bytes;
   return work;
@@ -131,7 +131,7 @@ TextDesk::Work TextDesk::next(bool small_only) {
 
 void TextDesk::serve(bool small_only) {
   while (true) {
-    Work work;
+    Task work;
     {
       MutexLock lock(mutex_);
       while (small_.empty() && (small_only || large_.empty())) {

@@ -1,7 +1,7 @@
 // Where work on text is done that stands before the engine's door: parsing, rendering, encoding, and answers made of
 // it. A few threads of its own and bounds in number and in bytes, so that gRPC's threads never wait and memory does not
 // grow with the number of clients. A call is charged from its message until its answer is read. Any thread, but for
-// what is marked; knows no gRPC.
+// what is marked.
 //
 //   enter run [hold | hand_on] [watch] ~Place
 #pragma once
@@ -43,7 +43,8 @@ class TextDesk {
     Place& operator=(Place&& other) noexcept;
     ~Place() { leave(); }
 
-    // From now on the call holds so many bytes. RESOURCE_EXHAUSTED where it is more than before and they are not free.
+    // From now on the call holds that many bytes. RESOURCE_EXHAUSTED where it is more than before and they are not
+    // free.
     absl::Status hold(uint64_t bytes);
     // The same of a call that the engine took over: it is at the desk no more, but its answer is still charged.
     absl::Status hand_on(uint64_t bytes);
@@ -82,13 +83,13 @@ class TextDesk {
     Nanoseconds unread_since = 0;
     std::function<void()> give_up;  // empty: nothing waits to be read
   };
-  struct Work {
+  struct Task {
     uint64_t bytes = 0;
     std::function<void()> run;
   };
 
   void serve(bool small_only);
-  Work next(bool small_only) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Task next(bool small_only) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void tidy();  // a thread of its own: gives up what nobody reads, and memory back to the system
   void give_up_unread() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status full(uint64_t more) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -100,12 +101,12 @@ class TextDesk {
   mutable Mutex mutex_;
   Condition work_came_;
   Condition tidy_wakes_;
-  std::deque<Work> small_ ABSL_GUARDED_BY(mutex_), large_ ABSL_GUARDED_BY(mutex_);
+  std::deque<Task> small_ ABSL_GUARDED_BY(mutex_), large_ ABSL_GUARDED_BY(mutex_);
   std::map<uint64_t, Entry> places_ ABSL_GUARDED_BY(mutex_);
   uint64_t next_id_ ABSL_GUARDED_BY(mutex_) = 0;
   Load load_ ABSL_GUARDED_BY(mutex_);
   uint64_t waiting_bytes_ ABSL_GUARDED_BY(mutex_) = 0;      // of the messages in both queues
-  double seconds_per_byte_ ABSL_GUARDED_BY(mutex_) = 1e-7;  // mean of late
+  double seconds_per_byte_ ABSL_GUARDED_BY(mutex_) = 1e-7;  // moving average
   uint64_t freed_bytes_ ABSL_GUARDED_BY(mutex_) = 0;        // since memory was given back
   uint32_t watched_ ABSL_GUARDED_BY(mutex_) = 0;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;

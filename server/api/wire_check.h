@@ -1,4 +1,4 @@
-// Bytes from the wire as one of our messages, and in words what is wrong where they are none. Any thread; no state.
+// Parses bytes from the wire as one of our messages, or says in words what is wrong with them. Any thread; no state.
 #pragma once
 
 #include "absl/status/status.h"

@@ -67,7 +67,6 @@ void Accounting::started(Account& account, Nanoseconds now) {
 void Accounting::planned(Account& account, const PlannedSequence& chunk, int64_t cached_tokens, Nanoseconds now) {
   if (!account.scheduled) {
     started(account, now);
-    account.stored_before = cached_tokens;
     account.receipt.cached_tokens = static_cast<uint32_t>(cached_tokens);
     metrics_.mode(account.mode).prompt_tokens_cached->Increment(static_cast<double>(cached_tokens));
   }
@@ -77,7 +76,6 @@ void Accounting::planned(Account& account, const PlannedSequence& chunk, int64_t
 
 void Accounting::preempted(Account& account, Nanoseconds now) {
   account.running = false;
-  account.stored = 0;
   hold_pages(account, 0, now);
   ++account.receipt.preemptions;
   metrics_.mode(account.mode).preemptions->Increment();
@@ -101,14 +99,10 @@ void Accounting::computed(Account& account, const PlannedSequence& chunk, const 
   account.receipt.bytes_moved += share * cost.bytes_moved;
 
   const int64_t end = chunk.first + chunk.count;
-  const int64_t fresh = std::max(chunk.first, account.stored_before);
-  const int64_t recomputed = std::min(end, fresh) - chunk.first;
-  const int64_t prompt = std::min<int64_t>(end, account.receipt.prompt_tokens) - fresh;
+  const int64_t prompt = std::min<int64_t>(end, account.receipt.prompt_tokens) - (chunk.first + chunk.recomputed);
   ModeMetrics& mode = metrics_.mode(account.mode);
-  if (recomputed > 0) mode.recomputed_tokens->Increment(static_cast<double>(recomputed));
+  if (chunk.recomputed > 0) mode.recomputed_tokens->Increment(static_cast<double>(chunk.recomputed));
   if (prompt > 0) mode.prompt_tokens_computed->Increment(static_cast<double>(prompt));
-  account.stored = end;
-  account.stored_before = std::max(account.stored_before, end);
 }
 
 void Accounting::waited(Account& account, const StepCost& cost) {

@@ -21,9 +21,7 @@ struct Account {
   ModeIndex mode = 0;
   Nanoseconds arrival = 0;
   std::optional<Nanoseconds> scheduled, first_token, last_token;
-  bool running = false;       // has pages
-  int64_t stored = 0;         // tokens in its pages
-  int64_t stored_before = 0;  // the most that ever was: what is computed below it is computed again
+  bool running = false;  // has pages
   int64_t pages = 0, peak_pages = 0;
   Nanoseconds pages_since = 0;
   Receipt receipt;
@@ -41,7 +39,7 @@ struct StepCost {
 
 class Accounting {
  public:
-  // Borrowed: outlive it.
+  // Borrowed: both outlive the accounting.
   Accounting(Executor& executor, Metrics& metrics);
 
   Account open(const Request& request, Nanoseconds arrival) const;
@@ -70,7 +68,7 @@ class Accounting {
   std::vector<PrefixCacheCounts> prefix_published_;  // by mode
   std::vector<int64_t> mode_pages_;                  // by mode
   Nanoseconds last_start_ = 0;                       // when a request left the queue for the first time
-  double start_interval_seconds_ = 0;                // mean of late between two of them, idle time left out
+  double start_interval_seconds_ = 0;                // between two of them: moving average without idle time
 };
 
 }  // namespace halftone

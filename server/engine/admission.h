@@ -3,6 +3,7 @@
 // marked.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -10,12 +11,23 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "server/engine/engine.h"
 #include "server/engine/mutex.h"
 #include "server/engine/output_stream.h"
 #include "server/engine/request.h"
 
 namespace halftone {
+
+struct EngineLoad {
+  uint32_t running = 0, waiting = 0;
+  uint64_t waiting_tokens = 0;
+  double estimated_queue_seconds = 0;
+};
+
+// Why submit() refused; the caller adds wire details. retry_after is set where trying again later makes sense.
+struct Refusal {
+  absl::Status status;
+  std::optional<double> retry_after_seconds;
+};
 
 // What a mode can hold at all.
 struct ModeCapacity {
@@ -47,12 +59,13 @@ class Admission {
   std::vector<Entry> take();  // still counted as waiting until publish()
   void publish(const EngineLoad& scheduler);
   void forget(const std::string& id);  // a new request may use it
-  void ended();                        // one request less lives; after its stream's finish()
+  void ended();                        // one living request less; called after its stream's finish()
   bool stopping() const;
   std::optional<Nanoseconds> drain_deadline() const;
   // Takes no more: later ones are refused with `status`. What was still in the mailbox comes back.
   std::vector<Entry> close(absl::Status status);
-  // Until there is something to take or to stop, or `time` (nothing: any time) passed. May return early.
+  // Waits until there is something to take or to stop, or until `time` has passed (nothing: without a limit). May
+  // return early.
   void wait(std::optional<Nanoseconds> time);
 
  private:

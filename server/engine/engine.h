@@ -1,23 +1,35 @@
 // The engine: one thread, one loop. Takes requests from a bounded queue, lets the scheduler plan and the executor
 // compute, turns tokens into text and hands deltas to a delivery thread; it never calls gRPC itself.
 //
-// submit(), load(), drain() and hasten() may be called from any thread; everything else happens on the engine's own
-// thread.
+//   absorb -> sweep -> (plan -> submit -> wait -> settle) ...   and asleep where nothing can run
+//
+// Public functions may be called from any thread. Everything private belongs to the engine thread, but for Admission
+// and Delivery, which take care of themselves.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
-#include <string>
+#include <span>
+#include <thread>
+#include <unordered_map>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "server/engine/accounting.h"
+#include "server/engine/admission.h"
+#include "server/engine/delivery.h"
+#include "server/engine/generation.h"
+#include "server/engine/mutex.h"
 #include "server/engine/output_stream.h"
 #include "server/engine/request.h"
+#include "server/engine/step_input.h"
+#include "server/engine/turn.h"
 #include "server/executor/executor.h"
 #include "server/metrics/metrics.h"
+#include "server/scheduler/scheduler.h"
 #include "server/text/tokenizer.h"
 
 namespace halftone {
@@ -30,18 +42,6 @@ struct EngineConfig {
   int64_t max_running = 64;
   bool prefix_cache = true;
   Limits limits;
-};
-
-struct EngineLoad {
-  uint32_t running = 0, waiting = 0;
-  uint64_t waiting_tokens = 0;
-  double estimated_queue_seconds = 0;
-};
-
-// Why submit() refused; the caller adds wire details. retry_after is set where trying again later makes sense.
-struct Refusal {
-  absl::Status status;
-  std::optional<double> retry_after_seconds;
 };
 
 class Engine {
@@ -57,20 +57,76 @@ class Engine {
   // RESOURCE_EXHAUSTED for a full queue, OUT_OF_RANGE for what can never fit, UNAVAILABLE while draining.
   std::shared_ptr<OutputStream> submit(Request request, Refusal* refusal);
 
-  EngineLoad load() const;
+  EngineLoad load() const { return admission_.load(); }
   // Takes no new requests; returns when all are done or at `deadline` (engine's clock), when the rest end UNAVAILABLE.
-  void drain(Nanoseconds deadline);
+  void drain(Nanoseconds deadline) { admission_.drain(deadline); }
   // Brings a drain's deadline forward, or begins one, and does not wait for its end.
-  void hasten(Nanoseconds deadline);
-  bool draining() const;
-  bool shares_prefixes() const;  // requests may find tokens of others in the prefix cache
-  Nanoseconds stall_limit() const;
+  void hasten(Nanoseconds deadline) { admission_.hasten(deadline); }
+  bool draining() const { return admission_.draining(); }
+  // Requests may find tokens of others in the prefix cache.
+  bool shares_prefixes() const { return config_.prefix_cache; }
+  Nanoseconds stall_limit() const { return config_.stall_limit; }
   // Set once by main: called on the engine thread when the executor failed and every stream was ended with INTERNAL.
   void on_fatal(std::function<void(absl::Status)> callback);
 
  private:
-  class Loop;
-  std::unique_ptr<Loop> loop_;
+  // One request from the time the engine thread took it.
+  struct Life {
+    Life(Admission::Entry entry, const Tokenizer& tokenizer, Account opened);
+    Request request;
+    std::shared_ptr<OutputStream> stream;
+    Generation generation;
+    Account account;
+    SequenceId sequence = 0;
+  };
+  struct End {
+    Life* life = nullptr;
+    absl::Status status;
+  };
+
+  void run();
+  void absorb();
+  void add(Admission::Entry entry);
+
+  void sweep();
+  std::optional<absl::Status> must_end(Life& life, Nanoseconds now) const;  // OK: a complete answer, by its time limit
+  void end_all(const absl::Status& status);
+
+  bool advance();  // runs a step; false where nothing can run
+  StepPlan plan(ModeIndex mode, Nanoseconds budget, Nanoseconds now);
+  int64_t token_budget(ModeIndex mode, Nanoseconds budget, int64_t* min_prompt) const;
+  void execute(const StepPlan& plan);
+  void settle(const StepPlan& plan, const StepOutput& output, Nanoseconds started);
+  // Nothing: it goes on. A status: it is over.
+  std::optional<absl::Status> take_results(const PlannedSequence& chunk, std::span<const RowResult> rows,
+                                           StepResult* result, Nanoseconds now);
+  void count_interference(const StepCost& cost);
+  void fail(const absl::Status& error, const StepPlan& plan);
+
+  void end(std::vector<End> ends, Nanoseconds now);
+  void publish();
+  Life& life(SequenceId id) { return *lives_.at(id); }
+
+  const EngineConfig config_;
+  Executor& executor_;
+  const Tokenizer& tokenizer_;
+  Metrics& metrics_;
+  const std::function<Nanoseconds()> clock_;
+  const size_t modes_;
+
+  Scheduler scheduler_;
+  Turn turn_;
+  Accounting accounting_;
+  StepBuilder builder_;
+  std::unordered_map<SequenceId, std::unique_ptr<Life>> lives_;
+  std::vector<bool> has_work_;  // by mode; kept for its memory
+  absl::Status failure_;        // of the executor: the end
+
+  Admission admission_;
+  Delivery delivery_;
+  Mutex fatal_mutex_;
+  std::function<void(absl::Status)> on_fatal_ ABSL_GUARDED_BY(fatal_mutex_);
+  std::thread thread_;  // last: it uses the rest
 };
 
 }  // namespace halftone

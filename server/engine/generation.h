@@ -25,7 +25,7 @@ class Generation {
   // Borrowed: both outlive it; the request does not change. `max_generated`: where the answer ends at the latest.
   Generation(const Request& request, const Tokenizer& tokenizer, int64_t max_generated);
 
-  // Every row of the prompt is wanted: scores or prompt log-probabilities.
+  // Whether every row of the prompt is wanted, for scores or prompt log-probabilities.
   bool reads_prompt() const { return reads_prompt_; }
 
   // The rows that this chunk has to give, ascending. What they point to stays valid until take().
@@ -36,7 +36,7 @@ class Generation {
     bool done = false;             // the answer is complete
     bool broken = false;           // a row was not finite: nothing of it counts
   };
-  // The results of exactly these rows.
+  // Takes the results of exactly the rows that append_rows() asked for.
   Outcome take(const PlannedSequence& chunk, std::span<const RowResult> rows);
 
   // Ends the answer here, with the text so far.

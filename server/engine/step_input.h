@@ -13,7 +13,8 @@ namespace halftone {
 
 class StepBuilder {
  public:
-  // `generations` in the plan's order. What the input points to lives until the next build() and as long as the plan.
+  // `generations` are in the plan's order. What the input points to lives until the next build(), and no longer than
+  // the plan and the generations.
   const StepInput& build(const StepPlan& plan, std::span<const Generation* const> generations);
 
   // The rows of the sequence at `index` of the plan.

@@ -1,4 +1,5 @@
-// Whose turn it is: deficit round-robin over device time. Each mode with work gets the same time in a round, whatever
+// Chooses the mode that runs the next step: deficit round-robin (Shreedhar and Varghese, 1995) over device time. Each
+// mode with work gets the same time in a round, whatever
 // its steps cost; a step that took longer than its mode had left is a debt, an idle mode saves nothing. Engine thread
 // only.
 #pragma once

@@ -14,6 +14,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "server/executor/mode_facts.h"
 #include "server/executor/sampling.h"
 #include "server/scheduler/ids.h"
 
@@ -48,24 +49,6 @@ struct StepOutput {
   double flops = 0;             // multiply-adds count two, integer ones too
   double bytes_moved = 0;       // weights, KV and activations that the step had to read or write
   double floor_seconds = 0;     // the least that this could take on the device; 0: its floor was not measured
-};
-
-// What a mode is made of and what it takes of memory. Fixed when the executor is made.
-struct ModeFacts {
-  std::string id;           // "w4a16+kv8"
-  std::string weights;      // of the body: "w4"
-  std::string activations;  // "a16"
-  std::string kv;           // "kv16", "kv8"
-  std::string import;       // "exact" or "requantized"
-  std::string kernel;       // "avx2", "emulated", ...
-  std::string weights_digest;
-  double bits_per_weight = 0;       // scales included, embedding and head included
-  uint64_t own_bytes = 0;           // weights that only this mode uses
-  uint64_t shared_bytes = 0;        // weights that other modes use too
-  uint64_t footprint_bytes = 0;     // what it would need alone: weights, workspace, KV arena
-  int64_t page_tokens = 0;          // tokens in one page
-  uint64_t page_padding_bytes = 0;  // of one page, unused
-  uint64_t kv_bytes_per_token = 0;
 };
 
 class Executor {

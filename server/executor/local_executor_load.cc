@@ -111,6 +111,7 @@ void LocalExecutor::describe(const ModelSource& source, const LocalExecutorOptio
     facts.activations = mode.activations;
     facts.kv = mode.kv;
     facts.import = weights.exact ? "exact" : "requantized";
+    facts.source_format = source.format;
     facts.kernel = std::string(device_.kernel_name());
     facts.weights_digest = weights_digest(source.digest, mode.recipe);
     facts.bits_per_weight = weights.bits_per_weight;
@@ -120,6 +121,7 @@ void LocalExecutor::describe(const ModelSource& source, const LocalExecutorOptio
     facts.page_tokens = layout.page_tokens;
     facts.page_padding_bytes = page_bytes_ - layout.used_bytes();
     facts.kv_bytes_per_token = layout.used_bytes() / static_cast<uint64_t>(layout.page_tokens);
+    facts.kv_capacity_tokens = static_cast<uint64_t>(pages_ * layout.page_tokens);
     facts_.push_back(std::move(facts));
   }
 }

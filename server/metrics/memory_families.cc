@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "server/metrics/label_text.h"
+#include "server/metrics/labels.h"
 
 namespace halftone {
 namespace {

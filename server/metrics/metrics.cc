@@ -7,10 +7,9 @@
 #include <utility>
 
 #include "server/metrics/buckets.h"
-#include "server/metrics/label_text.h"
+#include "server/metrics/labels.h"
 #include "server/metrics/memory_families.h"
 #include "server/metrics/mode_series.h"
-#include "server/metrics/request_labels.h"
 
 namespace halftone {
 namespace {
@@ -94,14 +93,14 @@ void Metrics::Series::start_requests_at_zero(const std::string& mode) {
   for (std::string_view reason : kRejectReasons) rejected.Add(rejection_labels(mode, reason));
 }
 
-Metrics::Metrics(const std::string& model, std::vector<ModeDescription> modes)
-    : series_(std::make_shared<Series>(model)), descriptions_(std::move(modes)) {
+Metrics::Metrics(const std::string& model, std::vector<ModeFacts> modes)
+    : series_(std::make_shared<Series>(model)), facts_(std::move(modes)) {
   Series& series = *series_;
   const SeriesPlace place = {series.registry, series.model};
-  for (const ModeDescription& description : descriptions_) {
-    modes_.push_back(make_mode_series(place, description.id));
-    publish_description(place, description);
-    const std::string mode = label_text(description.id);
+  for (const ModeFacts& facts : facts_) {
+    modes_.push_back(make_mode_series(place, facts.id));
+    publish_facts(place, facts);
+    const std::string mode = label_text(facts.id);
     series.start_requests_at_zero(mode);
     series.mode_pages.push_back(gauge(place, "llm_kv_mode_pages",
                                       "Pages of the arena that requests of this mode use; shared ones stand once.",

@@ -14,6 +14,8 @@
 #include <string_view>
 #include <vector>
 
+#include "server/executor/mode_facts.h"
+
 namespace halftone {
 
 enum class StepPhase { kPrefill, kDecode, kMixed };
@@ -62,14 +64,6 @@ struct ModeTotals {
   double interference_seconds = 0;
 };
 
-// Facts of a mode that never change; become gauges and llm_mode_info.
-struct ModeDescription {
-  std::string id, weights, activations, kv, import, source_format, kernel, weights_digest;
-  double bits_per_weight = 0;
-  uint64_t own_bytes = 0, shared_bytes = 0, footprint_bytes = 0, kv_bytes_per_token = 0, kv_capacity_tokens = 0,
-           page_padding_bytes = 0;
-};
-
 // Read anew at each scrape.
 struct MemorySample {
   struct Entry {
@@ -88,16 +82,17 @@ struct MemorySample {
 
 class Metrics {
  public:
-  Metrics(const std::string& model, std::vector<ModeDescription> modes);
+  // The facts of a mode become gauges and llm_mode_info.
+  Metrics(const std::string& model, std::vector<ModeFacts> modes);
 
   ModeMetrics& mode(int index) { return modes_[static_cast<size_t>(index)]; }
-  const std::vector<ModeDescription>& descriptions() const { return descriptions_; }
+  const std::vector<ModeFacts>& facts() const { return facts_; }
 
   // A request that was taken and ended: gRPC code by name ("OK", "CANCELLED"), finish reason ("stop", "length",
-  // "context_limit", "time_limit", "none"), seconds from arrival. Words that request_labels.h does not list become
+  // "context_limit", "time_limit", "none"), seconds from arrival. Words that labels.h does not list become
   // "UNKNOWN" and "other".
   void request_ended(int mode, std::string_view code, std::string_view finish_reason, double seconds);
-  // Refused before it became a sequence: a reason of request_labels.h ("invalid", "not_found", "unsupported",
+  // Refused before it became a sequence: a reason of labels.h ("invalid", "not_found", "unsupported",
   // "too_long", "never_fits", "duplicate_id", "queue_full", "text_desk_full", "abandoned", "loading", "draining"), else
   // "other"; mode -1: none was named.
   void request_rejected(int mode, std::string_view reason);
@@ -122,7 +117,7 @@ class Metrics {
  private:
   struct Series;
   std::shared_ptr<Series> series_;
-  std::vector<ModeDescription> descriptions_;
+  std::vector<ModeFacts> facts_;
   std::vector<ModeMetrics> modes_;
 };
 

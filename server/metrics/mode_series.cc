@@ -1,7 +1,7 @@
 #include "server/metrics/mode_series.h"
 
 #include "server/metrics/buckets.h"
-#include "server/metrics/label_text.h"
+#include "server/metrics/labels.h"
 
 namespace halftone {
 namespace {
@@ -111,36 +111,36 @@ ModeMetrics make_mode_series(const SeriesPlace& place, const std::string& mode) 
   return out;
 }
 
-void publish_description(const SeriesPlace& place, const ModeDescription& description) {
-  const std::string mode = label_text(description.id);
+void publish_facts(const SeriesPlace& place, const ModeFacts& facts) {
+  const std::string mode = label_text(facts.id);
   const auto set = [&](const char* name, const char* help, double value) {
     gauge(place, name, help, {{"mode", mode}})->Set(value);
   };
-  set("llm_weight_bitwidth", "Mean bits per weight: scales, embedding and head included.", description.bits_per_weight);
+  set("llm_weight_bitwidth", "Mean bits per weight: scales, embedding and head included.", facts.bits_per_weight);
   set("llm_mode_footprint_bytes", "What this mode would need alone: weights, workspace and the arena of pages.",
-      static_cast<double>(description.footprint_bytes));
+      static_cast<double>(facts.footprint_bytes));
   set("llm_kv_bytes_per_token", "Bytes of keys and values of one token, scales included.",
-      static_cast<double>(description.kv_bytes_per_token));
+      static_cast<double>(facts.kv_bytes_per_token));
   set("llm_kv_capacity_tokens", "Tokens that the arena holds when all of it is this mode's.",
-      static_cast<double>(description.kv_capacity_tokens));
+      static_cast<double>(facts.kv_capacity_tokens));
   set("llm_kv_page_padding_bytes", "Unused bytes of one page of this mode.",
-      static_cast<double>(description.page_padding_bytes));
+      static_cast<double>(facts.page_padding_bytes));
   const auto weights = [&](const char* sharing, uint64_t bytes) {
     gauge(place, "llm_mode_weights_bytes", "Weights of this mode: its own, and those that other modes use too.",
           {{"mode", mode}, {"sharing", sharing}})
         ->Set(static_cast<double>(bytes));
   };
-  weights("own", description.own_bytes);
-  weights("shared", description.shared_bytes);
+  weights("own", facts.own_bytes);
+  weights("shared", facts.shared_bytes);
   gauge(place, "llm_mode_info", "What this mode is made of. Always 1.",
         {{"mode", mode},
-         {"weight_format", label_text(description.weights)},
-         {"activation_format", label_text(description.activations)},
-         {"kv_format", label_text(description.kv)},
-         {"import", label_text(description.import)},
-         {"source_format", label_text(description.source_format)},
-         {"kernel", label_text(description.kernel)},
-         {"weights_digest", label_text(description.weights_digest)}})
+         {"weight_format", label_text(facts.weights)},
+         {"activation_format", label_text(facts.activations)},
+         {"kv_format", label_text(facts.kv)},
+         {"import", label_text(facts.import)},
+         {"source_format", label_text(facts.source_format)},
+         {"kernel", label_text(facts.kernel)},
+         {"weights_digest", label_text(facts.weights_digest)}})
       ->Set(1);
 }
 

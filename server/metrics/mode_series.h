@@ -24,6 +24,6 @@ prometheus::Gauge* gauge(const SeriesPlace& place, const char* name, const char*
 ModeMetrics make_mode_series(const SeriesPlace& place, const std::string& mode);
 
 // Facts that never change: sizes, bits per weight, llm_mode_info.
-void publish_description(const SeriesPlace& place, const ModeDescription& description);
+void publish_facts(const SeriesPlace& place, const ModeFacts& facts);
 
 }  // namespace halftone

@@ -11,7 +11,7 @@ enum Type : uint8_t { kData, kHeaderStart, kPriority, kReset, kSettings, kPushPr
 constexpr uint8_t kEndStream = 1, kEndHeaders = 4;
 constexpr uint32_t kWork = 20;               // of a frame that makes gRPC answer or tear down, beside a plain one
 constexpr uint32_t kOpening = 2;             // of a frame that opens a stream, the same
-constexpr uint32_t kHeaderBytesOfCost = 64;  // decoding so many is like one more frame
+constexpr uint32_t kHeaderBytesOfCost = 64;  // decoding this many costs as much as one more frame
 
 }  // namespace
 

@@ -31,8 +31,8 @@ class FrameWatch {
   // The server's next bytes, which tell when streams end.
   void from_server(std::string_view bytes);
 
-  // So many of the client's last bytes belong to a header block that is not whole: gRPC gets whole blocks only, since
-  // it would look at each piece from the start again.
+  // The number of the client's last bytes that belong to a header block that is not whole: gRPC gets whole blocks only,
+  // since it would look at each piece from the start again.
   size_t held() const { return held_; }
   // The client has said that it speaks HTTP/2.
   bool greeted() const { return greeted_; }

@@ -127,10 +127,6 @@ bool RpcServer::answers() const { return parts_->gate->answers(); }
 
 void RpcServer::stop_serving() { parts_->server->GetHealthCheckService()->Shutdown(); }
 
-void RpcServer::set_serving(const std::string& mode, bool serving) {
-  parts_->server->GetHealthCheckService()->SetServingStatus(mode, serving);
-}
-
 void RpcServer::shutdown(double grace_seconds) {
   if (!parts_->server) return;
   parts_->server->GetHealthCheckService()->Shutdown();

@@ -37,8 +37,6 @@ class RpcServer {
   bool answers() const;
   // Health says NOT_SERVING from now on; calls are still answered.
   void stop_serving();
-  // One mode alone.
-  void set_serving(const std::string& mode, bool serving);
   // Takes no calls, lets living ones finish for so long, then cancels them. Returns when the last one is gone. The
   // engine must still run, or have ended every stream.
   void shutdown(double grace_seconds);

@@ -1,11 +1,11 @@
 #include <algorithm>
 
 #include "kernels/contract/check.h"
-#include "server/scheduler/scheduler_state.h"
+#include "server/scheduler/scheduler.h"
 
 namespace halftone {
 
-void Scheduler::State::check_sequences() const {
+void Scheduler::check_sequences() const {
   std::vector<int64_t> running(modes_.size(), 0), waiting(modes_.size(), 0);
   int64_t dying = 0;
   for (const auto& [id, sequence] : sequences_) {
@@ -25,7 +25,7 @@ void Scheduler::State::check_sequences() const {
   HALFTONE_CHECK(alive + dying == static_cast<int64_t>(sequences_.size()));
 }
 
-void Scheduler::State::check_invariants() const {
+void Scheduler::check_invariants() const {
   check_sequences();
   queue_.check_invariants();
   HALFTONE_CHECK(static_cast<int64_t>(running_.size()) <= config_.max_running);

@@ -6,11 +6,11 @@
 #include <algorithm>
 
 #include "kernels/contract/check.h"
-#include "server/scheduler/scheduler_state.h"
+#include "server/scheduler/scheduler.h"
 
 namespace halftone {
 
-StepPlan Scheduler::State::plan(ModeIndex mode, int64_t token_budget, int64_t min_prompt_tokens, Nanoseconds now) {
+StepPlan Scheduler::plan(ModeIndex mode, int64_t token_budget, int64_t min_prompt_tokens) {
   HALFTONE_CHECK(chunks_.empty());
   StepPlan plan;
   plan.mode = mode;
@@ -20,7 +20,7 @@ StepPlan Scheduler::State::plan(ModeIndex mode, int64_t token_budget, int64_t mi
   plan_decodes(mode, &plan);
   const int64_t prompt_budget = std::max(token_budget - plan.decode_sequences, min_prompt_tokens);
   const int64_t left = plan_prompts(mode, prompt_budget, &plan);
-  admit(mode, left, now, &plan);
+  admit(mode, left, &plan);
   describe_chunks(&plan);
 
   modes_[mode].was_empty = plan.empty() && prompt_budget > 0;
@@ -29,7 +29,7 @@ StepPlan Scheduler::State::plan(ModeIndex mode, int64_t token_budget, int64_t mi
 }
 
 // Victims stand behind the asker, so walking forward by index never meets a gap.
-void Scheduler::State::plan_decodes(ModeIndex mode, StepPlan* plan) {
+void Scheduler::plan_decodes(ModeIndex mode, StepPlan* plan) {
   for (size_t i = 0; i < running_.size(); ++i) {
     Sequence& sequence = *running_[i];
     if (sequence.mode != mode || !sequence.decodes() || !make_room(sequence, sequence.size(), plan)) continue;
@@ -38,7 +38,7 @@ void Scheduler::State::plan_decodes(ModeIndex mode, StepPlan* plan) {
   }
 }
 
-int64_t Scheduler::State::plan_prompts(ModeIndex mode, int64_t budget, StepPlan* plan) {
+int64_t Scheduler::plan_prompts(ModeIndex mode, int64_t budget, StepPlan* plan) {
   for (size_t i = 0; i < running_.size() && budget > 0; ++i) {
     Sequence& sequence = *running_[i];
     if (sequence.mode != mode || sequence.decodes()) continue;
@@ -50,7 +50,7 @@ int64_t Scheduler::State::plan_prompts(ModeIndex mode, int64_t budget, StepPlan*
   return budget;
 }
 
-void Scheduler::State::admit(ModeIndex mode, int64_t budget, Nanoseconds now, StepPlan* plan) {
+void Scheduler::admit(ModeIndex mode, int64_t budget, StepPlan* plan) {
   while (budget > 0) {
     Sequence* candidate = queue_.first(mode);
     if (candidate == nullptr) return;
@@ -59,7 +59,7 @@ void Scheduler::State::admit(ModeIndex mode, int64_t budget, Nanoseconds now, St
       modes_[mode].head_is_blocked = true;
       return;
     }
-    start(*candidate, now);
+    start(*candidate);
     const int64_t count = std::min(budget, candidate->remaining());
     HALFTONE_CHECK(pages_.extend(*candidate, candidate->computed + count));
     add_chunk(*candidate, count, plan);
@@ -67,7 +67,7 @@ void Scheduler::State::admit(ModeIndex mode, int64_t budget, Nanoseconds now, St
   }
 }
 
-bool Scheduler::State::may_start(Sequence& candidate) {
+bool Scheduler::may_start(Sequence& candidate) {
   if (short_of_pages_ != nullptr || static_cast<int64_t>(running_.size()) >= config_.max_running) return false;
   if (stands_behind_another_mode(candidate)) return false;
   pages_.find_prefix(candidate, &prefix_);
@@ -75,11 +75,11 @@ bool Scheduler::State::may_start(Sequence& candidate) {
       pages_.pages_for(candidate.mode, candidate.size()) - static_cast<int64_t>(prefix_.pages.size());
   // Re-admit a preempted sequence only if one spare page per running sequence remains; otherwise the next tokens of
   // those would soon preempt it again.
-  const int64_t spare = candidate.preemptions > 0 ? static_cast<int64_t>(running_.size()) : 0;
+  const int64_t spare = candidate.was_preempted ? static_cast<int64_t>(running_.size()) : 0;
   return needed + promised_pages() + spare <= pages_.available() - prefix_.idle;
 }
 
-bool Scheduler::State::stands_behind_another_mode(const Sequence& candidate) const {
+bool Scheduler::stands_behind_another_mode(const Sequence& candidate) const {
   for (size_t mode = 0; mode < modes_.size(); ++mode) {
     if (!modes_[mode].head_is_blocked) continue;
     const Sequence* first = queue_.first(static_cast<ModeIndex>(mode));
@@ -88,13 +88,13 @@ bool Scheduler::State::stands_behind_another_mode(const Sequence& candidate) con
   return false;
 }
 
-int64_t Scheduler::State::promised_pages() const {
+int64_t Scheduler::promised_pages() const {
   int64_t promised = 0;
   for (const Sequence* sequence : running_) promised += pages_.missing(*sequence, sequence->size());
   return promised;
 }
 
-void Scheduler::State::start(Sequence& sequence, Nanoseconds now) {
+void Scheduler::start(Sequence& sequence) {
   queue_.remove(sequence);
   running_.insert(std::upper_bound(running_.begin(), running_.end(), &sequence,
                                    [](const Sequence* a, const Sequence* b) { return runs_before(*a, *b); }),
@@ -104,14 +104,13 @@ void Scheduler::State::start(Sequence& sequence, Nanoseconds now) {
   pages_.take_prefix(sequence, prefix_);
   if (sequence.was_scheduled) return;
   sequence.was_scheduled = true;
-  sequence.first_scheduled_at = now;
-  sequence.cached_tokens = sequence.computed;
+  sequence.cached_tokens = sequence.ever_computed = sequence.computed;
   if (!config_.prefix_cache || !sequence.use_prefix_cache) return;
   modes_[sequence.mode].prefix_counts.queried_tokens += sequence.prompt_tokens;
   modes_[sequence.mode].prefix_counts.hit_tokens += sequence.cached_tokens;
 }
 
-bool Scheduler::State::make_room(Sequence& asker, int64_t tokens, StepPlan* plan) {
+bool Scheduler::make_room(Sequence& asker, int64_t tokens, StepPlan* plan) {
   const int64_t lacking = pages_.missing(asker, tokens);
   if (lacking == 0) return true;
   // After one that found too little, all behind it would look in vain.
@@ -127,7 +126,7 @@ bool Scheduler::State::make_room(Sequence& asker, int64_t tokens, StepPlan* plan
 }
 
 // Whether preempting all that stand behind the asker would be enough; exact although pages are shared.
-bool Scheduler::State::could_have(const Sequence& asker, int64_t lacking) {
+bool Scheduler::could_have(const Sequence& asker, int64_t lacking) {
   int64_t kept = 0;
   pages_.begin_count();
   for (const Sequence* sequence : running_) {
@@ -137,7 +136,7 @@ bool Scheduler::State::could_have(const Sequence& asker, int64_t lacking) {
   return kept + lacking <= pages_.total();
 }
 
-void Scheduler::State::preempt(Sequence& victim, StepPlan* plan) {
+void Scheduler::preempt(Sequence& victim, StepPlan* plan) {
   const auto chunk =
       std::find_if(chunks_.begin(), chunks_.end(), [&](const Chunk& c) { return c.sequence == &victim; });
   if (chunk != chunks_.end()) {
@@ -147,18 +146,18 @@ void Scheduler::State::preempt(Sequence& victim, StepPlan* plan) {
   }
   leave_running(victim);
   pages_.release(victim);
-  ++victim.preemptions;
+  victim.was_preempted = true;
   queue_.add(victim);
   plan->preempted.push_back(victim.id);
 }
 
-void Scheduler::State::add_chunk(Sequence& sequence, int64_t count, StepPlan* plan) {
+void Scheduler::add_chunk(Sequence& sequence, int64_t count, StepPlan* plan) {
   chunks_.push_back({.sequence = &sequence, .first = sequence.computed, .count = count});
   plan->tokens += count;
 }
 
 // Comes last: a sequence may be preempted after its chunk was planned.
-void Scheduler::State::describe_chunks(StepPlan* plan) {
+void Scheduler::describe_chunks(StepPlan* plan) {
   plan->sequences.reserve(chunks_.size());
   for (const Chunk& chunk : chunks_) {
     Sequence& sequence = *chunk.sequence;
@@ -167,6 +166,7 @@ void Scheduler::State::describe_chunks(StepPlan* plan) {
     plan->sequences.push_back({.id = sequence.id,
                                .first = chunk.first,
                                .count = chunk.count,
+                               .recomputed = std::clamp<int64_t>(sequence.ever_computed - chunk.first, 0, chunk.count),
                                .samples = end == sequence.size(),
                                .tokens = std::span(sequence.tokens).subspan(chunk.first, chunk.count),
                                .pages = std::span(sequence.pages).first(pages_.pages_for(sequence.mode, end))});

@@ -4,11 +4,10 @@
 #include <utility>
 
 #include "kernels/contract/check.h"
-#include "server/scheduler/scheduler_state.h"
 
 namespace halftone {
 
-Scheduler::State::State(SchedulerConfig config)
+Scheduler::Scheduler(SchedulerConfig config)
     : config_(std::move(config)),
       pages_(config_),
       queue_(static_cast<int64_t>(config_.page_tokens.size())),
@@ -18,13 +17,11 @@ Scheduler::State::State(SchedulerConfig config)
   running_.reserve(config_.max_running);
 }
 
-AddResult Scheduler::State::add(SequenceSpec spec, Nanoseconds now, SequenceId* id) {
+std::optional<SequenceId> Scheduler::add(SequenceSpec spec, Nanoseconds now) {
   const int64_t prompt_tokens = static_cast<int64_t>(spec.prompt.size());
   HALFTONE_CHECK(spec.mode >= 0 && spec.mode < static_cast<ModeIndex>(modes_.size()));
   HALFTONE_CHECK(prompt_tokens > 0 && prompt_tokens <= spec.max_tokens);
-  if (pages_.pages_for(spec.mode, spec.max_tokens) > pages_.total()) return AddResult::kNeverFits;
-  if (queue_.total_size() >= config_.queue_requests) return AddResult::kQueueRequestsFull;
-  if (queue_.total_tokens() + prompt_tokens > config_.queue_tokens) return AddResult::kQueueTokensFull;
+  if (pages_.pages_for(spec.mode, spec.max_tokens) > pages_.total()) return std::nullopt;
 
   auto sequence = std::make_unique<Sequence>();
   sequence->id = next_id_++;
@@ -37,29 +34,29 @@ AddResult Scheduler::State::add(SequenceSpec spec, Nanoseconds now, SequenceId* 
   sequence->max_tokens = spec.max_tokens;
   sequence->added_at = now;
   queue_.add(*sequence);
-  *id = sequence->id;
-  sequences_.emplace(*id, std::move(sequence));
+  const SequenceId id = sequence->id;
+  sequences_.emplace(id, std::move(sequence));
   ++changes_;
-  return AddResult::kAdded;
+  return id;
 }
 
-const Sequence* Scheduler::State::find(SequenceId id) const {
+const Sequence* Scheduler::find(SequenceId id) const {
   const auto found = sequences_.find(id);
   return found == sequences_.end() || found->second->cancelled ? nullptr : found->second.get();
 }
 
-void Scheduler::State::leave_running(Sequence& sequence) {
+void Scheduler::leave_running(Sequence& sequence) {
   running_.erase(std::find(running_.begin(), running_.end(), &sequence));
   --modes_[sequence.mode].running;
   sequence.running = false;
 }
 
-void Scheduler::State::end(Sequence& sequence) {
+void Scheduler::end(Sequence& sequence) {
   pages_.release(sequence);
   sequences_.erase(sequence.id);
 }
 
-void Scheduler::State::cancel(SequenceId id) {
+void Scheduler::cancel(SequenceId id) {
   const auto found = sequences_.find(id);
   if (found == sequences_.end() || found->second->cancelled) return;
   Sequence& sequence = *found->second;
@@ -75,7 +72,7 @@ void Scheduler::State::cancel(SequenceId id) {
   if (!sequence.in_flight) end(sequence);
 }
 
-void Scheduler::State::accept(const StepPlan& plan, std::span<const StepResult> results) {
+void Scheduler::accept(const StepPlan& plan, std::span<const StepResult> results) {
   HALFTONE_CHECK(!chunks_.empty() && chunks_.size() == plan.sequences.size() && chunks_.size() == results.size());
   for (size_t i = 0; i < chunks_.size(); ++i) {
     HALFTONE_CHECK(chunks_[i].sequence->id == plan.sequences[i].id && chunks_[i].sequence->id == results[i].id);
@@ -85,7 +82,7 @@ void Scheduler::State::accept(const StepPlan& plan, std::span<const StepResult> 
   ++changes_;
 }
 
-void Scheduler::State::take_result(const Chunk& chunk, const StepResult& result) {
+void Scheduler::take_result(const Chunk& chunk, const StepResult& result) {
   Sequence& sequence = *chunk.sequence;
   sequence.in_flight = false;
   // A cancelled one shares nothing of its last step: that may be why it was cancelled.
@@ -94,7 +91,6 @@ void Scheduler::State::take_result(const Chunk& chunk, const StepResult& result)
   const int64_t computed = chunk.first + chunk.count;
   const bool samples = computed == sequence.size();
   HALFTONE_CHECK(samples ? result.has_token || result.ended : !result.has_token);
-  sequence.recomputed_tokens += std::max<int64_t>(0, std::min(computed, sequence.ever_computed) - chunk.first);
   sequence.ever_computed = std::max(sequence.ever_computed, computed);
   sequence.computed = computed;
   if (result.has_token) {
@@ -107,61 +103,28 @@ void Scheduler::State::take_result(const Chunk& chunk, const StepResult& result)
   end(sequence);
 }
 
-bool Scheduler::State::has_work(ModeIndex index) const {
-  const Mode& mode = modes_[index];
+bool Scheduler::has_work(ModeIndex index) const {
+  const ModeState& mode = modes_[index];
   if (mode.running == 0 && queue_.size(index) == 0) return false;
   return !mode.was_empty || mode.empty_at != changes_;
 }
 
-void Scheduler::State::drop_cache() {
+void Scheduler::drop_cache() {
   pages_.drop_idle();
   ++changes_;
 }
 
-Scheduler::Scheduler(SchedulerConfig config) : state_(std::make_unique<State>(std::move(config))) {}
-Scheduler::~Scheduler() = default;
-
-AddResult Scheduler::add(SequenceSpec spec, Nanoseconds now, SequenceId* id) {
-  return state_->add(std::move(spec), now, id);
-}
-
-void Scheduler::cancel(SequenceId id) { state_->cancel(id); }
-
-StepPlan Scheduler::plan(ModeIndex mode, int64_t token_budget, int64_t min_prompt_tokens, Nanoseconds now) {
-  return state_->plan(mode, token_budget, min_prompt_tokens, now);
-}
-
-void Scheduler::accept(const StepPlan& plan, std::span<const StepResult> results, Nanoseconds /*now*/) {
-  state_->accept(plan, results);
-}
-
-bool Scheduler::has_work(ModeIndex mode) const { return state_->has_work(mode); }
-int64_t Scheduler::running(ModeIndex mode) const { return state_->running(mode); }
-int64_t Scheduler::waiting(ModeIndex mode) const { return state_->queue().size(mode); }
-int64_t Scheduler::waiting_tokens(ModeIndex mode) const { return state_->queue().tokens(mode); }
-bool Scheduler::alive(SequenceId id) const { return state_->find(id) != nullptr; }
-PageCounts Scheduler::page_counts() const { return state_->pages().counts(); }
-int64_t Scheduler::pages_of(ModeIndex mode) const { return state_->pages().held_by(mode); }
-PrefixCacheCounts Scheduler::prefix_cache_counts(ModeIndex mode) const { return state_->prefix_counts(mode); }
-void Scheduler::drop_cache() { state_->drop_cache(); }
-void Scheduler::check_invariants() const { state_->check_invariants(); }
-
 SequenceState Scheduler::state(SequenceId id) const {
-  const Sequence* sequence = state_->find(id);
+  const Sequence* sequence = find(id);
   HALFTONE_CHECK(sequence != nullptr);
   return {.mode = sequence->mode,
           .prompt_tokens = sequence->prompt_tokens,
           .generated_tokens = sequence->size() - sequence->prompt_tokens,
           .computed_tokens = sequence->computed,
           .cached_tokens = sequence->cached_tokens,
-          .recomputed_tokens = sequence->recomputed_tokens,
-          .preemptions = sequence->preemptions,
           .pages = static_cast<int64_t>(sequence->pages.size()),
-          .peak_pages = sequence->peak_pages,
           .waiting = !sequence->running,
-          .was_scheduled = sequence->was_scheduled,
-          .added_at = sequence->added_at,
-          .first_scheduled_at = sequence->first_scheduled_at};
+          .was_scheduled = sequence->was_scheduled};
 }
 
 }  // namespace halftone

@@ -11,119 +11,51 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
-#include <string>
+#include <unordered_map>
 #include <vector>
 
-#include "server/scheduler/ids.h"
+#include "server/scheduler/scheduler_types.h"
+#include "server/scheduler/sequence.h"
+#include "server/scheduler/sequence_pages.h"
+#include "server/scheduler/waiting_queue.h"
 
 namespace halftone {
-
-struct SchedulerConfig {
-  int64_t pages = 0;                 // of the arena, shared by all modes
-  std::vector<int64_t> page_tokens;  // by mode: tokens that one page holds (kv8 more than kv16)
-  int64_t max_running = 64;          // sequences with pages, of all modes
-  int64_t queue_requests = 1024;     // waiting ones at most
-  int64_t queue_tokens = 1 << 20;    // prompt tokens of waiting ones at most
-  bool prefix_cache = true;
-  uint64_t hash_key = 0;  // of the prefix cache; drawn at random, nobody can aim at collisions
-};
-
-struct SequenceSpec {
-  ModeIndex mode = 0;
-  std::vector<int32_t> prompt;
-  int64_t max_tokens = 0;        // prompt and generated together; the context or what the request allows
-  int32_t priority = 0;          // higher runs earlier, by kPriorityPoint each
-  std::string cache_salt;        // prefixes are shared only between equal salts
-  bool use_prefix_cache = true;  // false where every prompt row is wanted (scores, prompt log-probabilities)
-};
-
-enum class AddResult { kAdded, kQueueRequestsFull, kQueueTokensFull, kNeverFits };
-
-// What one sequence does in a step: tokens [first, first + count) of its own are computed and stored.
-struct PlannedSequence {
-  SequenceId id = 0;
-  int64_t first = 0;  // position of the first token of this chunk
-  int64_t count = 0;
-  bool samples = false;             // the chunk reaches the sequence's last token: one new token is wanted
-  std::span<const int32_t> tokens;  // the chunk's ids [count]; valid until accept()
-  std::span<const PageId> pages;    // page table covering positions [0, first + count); valid until accept()
-};
-
-struct StepPlan {
-  ModeIndex mode = 0;
-  std::vector<PlannedSequence> sequences;  // decodes first, then prompt chunks
-  int64_t tokens = 0;                      // sum of counts
-  int64_t decode_sequences = 0;            // count == 1 and samples, after the first token
-  std::vector<SequenceId> preempted;       // while this plan was made
-  bool empty() const { return sequences.empty(); }
-};
-
-// What came of a planned sequence, in the plan's order. A token is appended where there is one; an ended sequence frees
-// its pages.
-struct StepResult {
-  SequenceId id = 0;
-  bool has_token = false;
-  int32_t token = 0;
-  bool ended = false;
-};
-
-struct SequenceState {
-  ModeIndex mode = 0;
-  int64_t prompt_tokens = 0;
-  int64_t generated_tokens = 0;
-  int64_t computed_tokens = 0;  // stored in pages now
-  int64_t cached_tokens = 0;    // found in the prefix cache when it was first scheduled
-  int64_t recomputed_tokens = 0;
-  int64_t preemptions = 0;
-  int64_t pages = 0;
-  int64_t peak_pages = 0;
-  bool waiting = true;         // in the queue (never run yet, or preempted)
-  bool was_scheduled = false;  // at least once
-  Nanoseconds added_at = 0;
-  Nanoseconds first_scheduled_at = 0;  // where was_scheduled
-};
-
-struct PageCounts {
-  int64_t free = 0, used = 0, cached = 0;  // cached: only the prefix cache holds them; used + free + cached = all
-};
-
-struct PrefixCacheCounts {
-  int64_t queried_tokens = 0, hit_tokens = 0;  // counted once per request
-};
 
 class Scheduler {
  public:
   explicit Scheduler(SchedulerConfig config);
-  ~Scheduler();
 
-  // kNeverFits: max_tokens would need more pages than there are. On kAdded *id is the new sequence.
-  AddResult add(SequenceSpec spec, Nanoseconds now, SequenceId* id);
+  // The new sequence, or nothing where max_tokens would need more pages than there are. The queue has no bound here:
+  // the engine's door has one.
+  std::optional<SequenceId> add(SequenceSpec spec, Nanoseconds now);
   // Frees pages and queue place at once. Of a step in flight the spans stay valid and the pages stay used until
   // accept(), which ignores the result and lets the cache have nothing of that step: so a failed step is one whose
   // sequences were all cancelled before accept(). An id that is not alive is ignored.
   void cancel(SequenceId id);
 
   // At most `token_budget` tokens, but always one for each running sequence of the mode and at least
-  // `min_prompt_tokens` of prompt where there is some. The time of the first scheduling of a sequence is `now`.
+  // `min_prompt_tokens` of prompt where there is some.
   // A sequence that finds no page and has nobody behind it to take one from waits; one that was preempted starts at
   // position 0 again, or after what the prefix cache still has. An empty plan has no preempted ones and no accept().
-  StepPlan plan(ModeIndex mode, int64_t token_budget, int64_t min_prompt_tokens, Nanoseconds now);
+  StepPlan plan(ModeIndex mode, int64_t token_budget, int64_t min_prompt_tokens);
   // A sequence that samples must have got a token or ended; another may end, but gets no token.
-  void accept(const StepPlan& plan, std::span<const StepResult> results, Nanoseconds now);
+  void accept(const StepPlan& plan, std::span<const StepResult> results);
 
   // Something runs, or waits and could start; false after an empty plan until something changes. When anything is alive
   // and no step in flight, at least one mode has work and, of those that have, at least one has a plan that is not
   // empty.
   bool has_work(ModeIndex mode) const;
-  int64_t running(ModeIndex mode) const;
-  int64_t waiting(ModeIndex mode) const;
-  int64_t waiting_tokens(ModeIndex mode) const;  // to be computed: of preempted ones the generated tokens too
-  SequenceState state(SequenceId id) const;      // of a living sequence
-  bool alive(SequenceId id) const;
-  PageCounts page_counts() const;
-  int64_t pages_of(ModeIndex mode) const;  // used ones, shared pages counted once
-  PrefixCacheCounts prefix_cache_counts(ModeIndex mode) const;
+  int64_t running(ModeIndex mode) const { return modes_[mode].running; }
+  int64_t waiting(ModeIndex mode) const { return queue_.size(mode); }
+  // To be computed; of preempted ones the generated tokens too.
+  int64_t waiting_tokens(ModeIndex mode) const { return queue_.tokens(mode); }
+  SequenceState state(SequenceId id) const;  // of a living sequence
+  bool alive(SequenceId id) const { return find(id) != nullptr; }
+  PageCounts page_counts() const { return pages_.counts(); }
+  int64_t pages_of(ModeIndex mode) const { return pages_.held_by(mode); }  // used ones, shared pages counted once
+  PrefixCacheCounts prefix_cache_counts(ModeIndex mode) const { return modes_[mode].prefix_counts; }
   void drop_cache();  // every page that only the cache holds becomes free
 
   // Ends the process when an invariant does not hold (pages add up, no page in two private tables, queue counters
@@ -131,8 +63,53 @@ class Scheduler {
   void check_invariants() const;
 
  private:
-  class State;
-  std::unique_ptr<State> state_;
+  struct ModeState {
+    int64_t running = 0;
+    PrefixCacheCounts prefix_counts;
+    bool head_is_blocked = false;  // its first waiting one found no page or no place when last looked at
+    bool was_empty = false;        // its last plan had nothing, and that was at change number empty_at
+    uint64_t empty_at = 0;
+  };
+  struct Chunk {
+    Sequence* sequence = nullptr;
+    int64_t first = 0;
+    int64_t count = 0;
+  };
+
+  // plan.cc
+  void plan_decodes(ModeIndex mode, StepPlan* plan);
+  int64_t plan_prompts(ModeIndex mode, int64_t budget, StepPlan* plan);  // the budget that is left
+  void admit(ModeIndex mode, int64_t budget, StepPlan* plan);
+  bool may_start(Sequence& candidate);
+  bool stands_behind_another_mode(const Sequence& candidate) const;
+  int64_t promised_pages() const;
+  void start(Sequence& sequence);
+  bool make_room(Sequence& asker, int64_t tokens, StepPlan* plan);
+  bool could_have(const Sequence& asker, int64_t lacking);
+  void preempt(Sequence& victim, StepPlan* plan);
+  void add_chunk(Sequence& sequence, int64_t count, StepPlan* plan);
+  void describe_chunks(StepPlan* plan);
+
+  // scheduler.cc
+  const Sequence* find(SequenceId id) const;  // null when it is not alive
+  void take_result(const Chunk& chunk, const StepResult& result);
+  void leave_running(Sequence& sequence);
+  void end(Sequence& sequence);  // destroys it
+
+  // invariants.cc
+  void check_sequences() const;
+
+  const SchedulerConfig config_;
+  SequencePages pages_;
+  WaitingQueue queue_;
+  std::unordered_map<SequenceId, std::unique_ptr<Sequence>> sequences_;
+  std::vector<Sequence*> running_;  // of all modes, by runs_before
+  std::vector<ModeState> modes_;
+  std::vector<Chunk> chunks_;                 // of the step being planned or in flight
+  SequencePages::Prefix prefix_;              // of the candidate looked at last; kept for its memory
+  const Sequence* short_of_pages_ = nullptr;  // waits for pages in this plan: nobody behind it may take any
+  uint64_t changes_ = 0;                      // counts whatever could make an empty plan a full one
+  SequenceId next_id_ = 1;
 };
 
 }  // namespace halftone

@@ -1,4 +1,4 @@
-// One request as the scheduler sees it: tokens, the pages that hold them, what it cost so far. Engine thread only.
+// One request as the scheduler sees it: tokens, and the pages that hold them. Engine thread only.
 #pragma once
 
 #include <cstdint>
@@ -34,13 +34,10 @@ struct Sequence {
   bool cancelled = false;  // gone for everybody, but its last step is still in flight
 
   bool was_scheduled = false;
+  bool was_preempted = false;
   Nanoseconds added_at = 0;
-  Nanoseconds first_scheduled_at = 0;
-  int64_t ever_computed = 0;  // the furthest that `computed` ever was
-  int64_t cached_tokens = 0;
-  int64_t recomputed_tokens = 0;
-  int64_t preemptions = 0;
-  int64_t peak_pages = 0;
+  int64_t ever_computed = 0;  // the furthest that `computed` ever was: what is computed below it is recomputed
+  int64_t cached_tokens = 0;  // found in the prefix cache when it was first scheduled
 
   int64_t size() const { return static_cast<int64_t>(tokens.size()); }
   int64_t remaining() const { return size() - computed; }

@@ -27,7 +27,6 @@ bool SequencePages::extend(Sequence& sequence, int64_t tokens) {
   if (lacking > available()) return false;
   while (pool_.free_pages() < lacking) pool_.give_back(cache_.evict());
   HALFTONE_CHECK(pool_.allocate(sequence.mode, lacking, &sequence.pages));
-  sequence.peak_pages = std::max(sequence.peak_pages, static_cast<int64_t>(sequence.pages.size()));
   return true;
 }
 
@@ -69,7 +68,6 @@ void SequencePages::take_prefix(Sequence& sequence, const Prefix& prefix) {
   sequence.pages.insert(sequence.pages.end(), prefix.pages.begin(), prefix.pages.end());
   sequence.shared_pages = static_cast<int64_t>(prefix.pages.size());
   sequence.computed = sequence.shared_pages * page_tokens_[sequence.mode];
-  sequence.peak_pages = std::max(sequence.peak_pages, sequence.shared_pages);
 }
 
 void SequencePages::share_full_pages(Sequence& sequence) {
@@ -140,7 +138,7 @@ void SequencePages::check_invariants(const std::vector<const Sequence*>& holders
   std::vector<int64_t> references(pool_.pages(), 0);
   for (const Sequence* sequence : holders) {
     const int64_t pages = static_cast<int64_t>(sequence->pages.size());
-    HALFTONE_CHECK(sequence->shared_pages <= pages && pages <= sequence->peak_pages);
+    HALFTONE_CHECK(sequence->shared_pages <= pages);
     HALFTONE_CHECK(pages >= pages_for(sequence->mode, sequence->computed));
     check_chain(*sequence);
     for (int64_t i = 0; i < pages; ++i) {

@@ -8,7 +8,7 @@
 
 #include "server/scheduler/page_pool.h"
 #include "server/scheduler/prefix_cache.h"
-#include "server/scheduler/scheduler.h"
+#include "server/scheduler/scheduler_types.h"
 #include "server/scheduler/sequence.h"
 
 namespace halftone {
@@ -30,7 +30,7 @@ class SequencePages {
   // compute.
   struct Prefix {
     std::vector<PageId> pages;
-    int64_t idle = 0;  // of them held by nobody: taking them makes so many less available
+    int64_t idle = 0;  // of them held by nobody: taking them leaves that many less available
   };
   void find_prefix(Sequence& sequence, Prefix* prefix);
   void take_prefix(Sequence& sequence, const Prefix& prefix);  // of a sequence without pages

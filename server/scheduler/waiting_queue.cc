@@ -5,18 +5,16 @@
 namespace halftone {
 
 void WaitingQueue::add(Sequence& sequence) {
-  Mode& mode = modes_[sequence.mode];
+  ModeQueue& mode = modes_[sequence.mode];
   HALFTONE_CHECK(mode.order.insert(&sequence).second);
   mode.tokens += sequence.size();
-  total_tokens_ += sequence.size();
   ++total_size_;
 }
 
 void WaitingQueue::remove(Sequence& sequence) {
-  Mode& mode = modes_[sequence.mode];
+  ModeQueue& mode = modes_[sequence.mode];
   HALFTONE_CHECK(mode.order.erase(&sequence) == 1);
   mode.tokens -= sequence.size();
-  total_tokens_ -= sequence.size();
   --total_size_;
 }
 
@@ -25,7 +23,7 @@ Sequence* WaitingQueue::first(ModeIndex mode) const {
 }
 
 void WaitingQueue::check_invariants() const {
-  int64_t total_size = 0, total_tokens = 0;
+  int64_t total_size = 0;
   for (size_t i = 0; i < modes_.size(); ++i) {
     int64_t tokens = 0;
     for (const Sequence* sequence : modes_[i].order) {
@@ -35,9 +33,8 @@ void WaitingQueue::check_invariants() const {
     }
     HALFTONE_CHECK(tokens == modes_[i].tokens);
     total_size += static_cast<int64_t>(modes_[i].order.size());
-    total_tokens += tokens;
   }
-  HALFTONE_CHECK(total_size == total_size_ && total_tokens == total_tokens_);
+  HALFTONE_CHECK(total_size == total_size_);
 }
 
 }  // namespace halftone

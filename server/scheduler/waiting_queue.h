@@ -1,4 +1,5 @@
-// Sequences that have no pages yet, or no more: by mode, the soonest first. Owns none of them. Engine thread only.
+// Sequences that have no pages yet, or no more: by mode, in the order of runs_before(). Owns none of them. Engine
+// thread only.
 #pragma once
 
 #include <cstdint>
@@ -20,21 +21,19 @@ class WaitingQueue {
   int64_t size(ModeIndex mode) const { return static_cast<int64_t>(modes_[mode].order.size()); }
   int64_t tokens(ModeIndex mode) const { return modes_[mode].tokens; }  // that have to be computed
   int64_t total_size() const { return total_size_; }
-  int64_t total_tokens() const { return total_tokens_; }
   void check_invariants() const;
 
  private:
-  struct Sooner {
+  struct RunsBefore {
     bool operator()(const Sequence* a, const Sequence* b) const { return runs_before(*a, *b); }
   };
-  struct Mode {
-    std::set<Sequence*, Sooner> order;
+  struct ModeQueue {
+    std::set<Sequence*, RunsBefore> order;
     int64_t tokens = 0;
   };
 
-  std::vector<Mode> modes_;
+  std::vector<ModeQueue> modes_;
   int64_t total_size_ = 0;
-  int64_t total_tokens_ = 0;
 };
 
 }  // namespace halftone

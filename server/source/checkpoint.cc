@@ -30,27 +30,6 @@ std::string_view without_prefix(FileKind kind, std::string_view file_name) {
   return file_name;
 }
 
-class Files final : public SourceFiles {
- public:
-  explicit Files(std::vector<std::unique_ptr<MappedFile>> files) : files_(std::move(files)) {}
-  uint64_t mapped_bytes() const override {
-    uint64_t sum = 0;
-    for (const auto& file : files_) sum += file->bytes().size();
-    return sum;
-  }
-  uint64_t resident_bytes() const override {
-    uint64_t sum = 0;
-    for (const auto& file : files_) sum += file->resident_bytes();
-    return sum;
-  }
-  void drop_pages() const override {
-    for (const auto& file : files_) file->drop_pages();
-  }
-
- private:
-  std::vector<std::unique_ptr<MappedFile>> files_;
-};
-
 }  // namespace
 
 Checkpoint::Checkpoint(FileKind kind, std::string file, const Family& family, ModelSpec& spec)
@@ -181,8 +160,8 @@ absl::Status Checkpoint::finish(std::vector<std::unique_ptr<MappedFile>> files, 
     source.tensors.emplace(name, std::make_unique<MappedTensor>(std::move(place)));
   }
   tensors_.clear();
-  source.files = std::make_shared<Files>(std::move(files));
-  source.mapped_bytes = source.files->mapped_bytes();
+  for (const auto& file : files) source.mapped_bytes += file->bytes().size();
+  source.files = std::make_shared<std::vector<std::unique_ptr<MappedFile>>>(std::move(files));
   return absl::OkStatus();
 }
 

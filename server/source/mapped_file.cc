@@ -9,7 +9,6 @@
 #include <cerrno>
 #include <cstring>
 #include <utility>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "server/source/mapping_faults.h"
@@ -80,17 +79,6 @@ MappedFile::~MappedFile() {
   forget_mapping(data_);
   ::munmap(const_cast<uint8_t*>(data_), size_);
 }
-
-uint64_t MappedFile::resident_bytes() const {
-  const uint64_t page = static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
-  std::vector<unsigned char> pages((size_ + page - 1) / page);
-  if (::mincore(const_cast<uint8_t*>(data_), size_, pages.data()) != 0) return size_;
-  uint64_t count = 0;
-  for (unsigned char one : pages) count += one & 1;
-  return std::min(count * page, size_);
-}
-
-void MappedFile::drop_pages() const { ::madvise(const_cast<uint8_t*>(data_), size_, MADV_DONTNEED); }
 
 absl::StatusOr<std::string> read_small_file(const std::string& path, uint64_t limit_bytes) {
   Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));

@@ -21,8 +21,6 @@ class MappedFile {
 
   const std::string& path() const { return path_; }
   std::span<const uint8_t> bytes() const { return {data_, size_}; }
-  uint64_t resident_bytes() const;  // of our own pages: what this process has touched and the kernel still holds
-  void drop_pages() const;          // gives the touched pages back; the next read brings them in again
 
  private:
   MappedFile(std::string path, const uint8_t* data, uint64_t size) : path_(std::move(path)), data_(data), size_(size) {}

@@ -46,15 +46,6 @@ class SourceTensor {
   virtual absl::Status read_groups(int64_t first, int64_t count, AffineGroupsBuffer& out) const = 0;
 };
 
-// The mapped files behind a ModelSource. Any thread.
-class SourceFiles {
- public:
-  virtual ~SourceFiles() = default;
-  virtual uint64_t mapped_bytes() const = 0;    // while this lives: the length of all weight files
-  virtual uint64_t resident_bytes() const = 0;  // of them, in memory now (shared with whoever else reads the files)
-  virtual void drop_pages() const = 0;          // after packing: take them out of this process until the next read
-};
-
 struct ModelSource {
   ModelSpec spec;
   Vocabulary vocabulary;
@@ -66,7 +57,7 @@ struct ModelSource {
   uint64_t mapped_bytes = 0;          // of all weight files
   std::vector<std::string> warnings;  // what was left out and why, one line each: for the log
   std::map<std::string, std::unique_ptr<SourceTensor>, std::less<>> tensors;
-  std::shared_ptr<SourceFiles> files;  // keeps the mappings alive
+  std::shared_ptr<const void> files;  // keeps the mappings alive
 
   const SourceTensor* find(std::string_view name) const {
     auto it = tensors.find(name);

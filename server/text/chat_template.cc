@@ -140,28 +140,12 @@ absl::StatusOr<std::vector<TextSegment>> ChatTemplate::render(const std::vector<
   return std::move(out.segments);
 }
 
-absl::StatusOr<std::string> ChatTemplate::render_text(const std::vector<ChatMessage>& messages,
-                                                      bool add_generation_prompt) const {
-  const auto segments = render(messages, add_generation_prompt);
-  if (!segments.ok()) return segments.status();
-  std::string text;
-  for (const TextSegment& segment : *segments) text += segment.text;
-  return text;
-}
-
 std::string bos_text(const Tokenizer& tokenizer) {
   return tokenizer.bos() ? std::string(tokenizer.piece(*tokenizer.bos())) : "";
 }
 
 std::string eos_text(const Tokenizer& tokenizer) {
   return tokenizer.eos().empty() ? "" : std::string(tokenizer.piece(tokenizer.eos()[0]));
-}
-
-absl::StatusOr<std::vector<TokenId>> encode_chat(const Tokenizer& tokenizer, const ChatTemplate& chat,
-                                                 const std::vector<ChatMessage>& messages, bool add_generation_prompt) {
-  const auto segments = chat.render(messages, add_generation_prompt);
-  if (!segments.ok()) return segments.status();
-  return tokenizer.encode(*segments);
 }
 
 }  // namespace halftone

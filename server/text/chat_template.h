@@ -32,7 +32,6 @@ class ChatTemplate {
   // Segments: the template's own text is trusted, messages' content is not. Joined, they are the template's output.
   absl::StatusOr<std::vector<TextSegment>> render(const std::vector<ChatMessage>& messages,
                                                   bool add_generation_prompt) const;
-  absl::StatusOr<std::string> render_text(const std::vector<ChatMessage>& messages, bool add_generation_prompt) const;
 
  private:
   ChatTemplate(const ChatStyle& style, std::string default_system, std::string bos, std::string eos);
@@ -47,9 +46,5 @@ void mark_chat_tokens(std::string_view jinja, Vocabulary& vocabulary);
 // For ChatTemplate::recognise: the texts of BOS and of the checkpoint's own EOS, empty where it has none.
 std::string bos_text(const Tokenizer& tokenizer);
 std::string eos_text(const Tokenizer& tokenizer);
-
-// Tokens of a rendered chat. No BOS beyond what the template itself writes.
-absl::StatusOr<std::vector<TokenId>> encode_chat(const Tokenizer& tokenizer, const ChatTemplate& chat,
-                                                 const std::vector<ChatMessage>& messages, bool add_generation_prompt);
 
 }  // namespace halftone

@@ -31,8 +31,8 @@ struct TextSegment {
 struct EncodeOptions {
   bool add_special = false;    // begin with BOS where the checkpoint's own tokenizer does, and the text itself does not
   bool parse_special = false;  // the text of a special token means that token
-  // The work ends early, with some of the ids, once there are more than so many, or when `stopped` says so. It is asked
-  // after every few thousand bytes, on the calling thread.
+  // The work ends early, with some of the ids, once there are more than max_tokens, or when `stopped` says so. It is
+  // asked after every few thousand bytes, on the calling thread.
   size_t max_tokens = SIZE_MAX;
   std::function<bool()> stopped = {};
 };
@@ -69,11 +69,11 @@ class Tokenizer {
   // No token stands for more bytes of a text than this. Nothing where there is no such bound: where a token swallows
   // the white space beside it, or a row of unknown characters is one token.
   std::optional<size_t> most_bytes_per_token() const;
-  // The sum of the sizes of the so many longest pieces, and the most bytes that one of them gives to a decoded text:
+  // The sum of the sizes of the `count` longest pieces, and the most bytes that one of them gives to a decoded text:
   // what an answer of tokens can have at most.
   uint64_t bytes_of_longest(size_t pieces) const;
   size_t most_text_bytes_per_token() const;
-  // The text has at least so many tokens, known without encoding it.
+  // A number of tokens that the text has at least, known without encoding it.
   size_t least_tokens(std::string_view text) const;
 
  private:

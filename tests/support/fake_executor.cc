@@ -57,12 +57,14 @@ FakeExecutor::FakeExecutor(FakeExecutorConfig config) : config_(std::move(config
     facts.activations = "a16";
     facts.kv = mode.page_tokens > 16 ? "kv8" : "kv16";
     facts.import = "exact";
+    facts.source_format = "gguf/Q4_1";
     facts.kernel = "fake";
     facts.weights_digest = "digest-of-" + mode.id;
     facts.bits_per_weight = 4.5;
     facts.own_bytes = facts.shared_bytes = 1 << 20;
     facts.footprint_bytes = 2 << 20;
     facts.page_tokens = mode.page_tokens;
+    facts.kv_capacity_tokens = static_cast<uint64_t>(config_.pages * mode.page_tokens);
     facts.kv_bytes_per_token = config_.page_bytes / static_cast<uint64_t>(mode.page_tokens);
     facts_.push_back(facts);
     slots_per_page_ = std::max(slots_per_page_, mode.page_tokens);

@@ -15,15 +15,9 @@ namespace halftone::HALFTONE_CUDA_NAMESPACE {
 
 #ifdef __CUDACC__
 
-// Loads 1, 2 or 4 matrices of 8 x 8 elements of 16 bits; lane 8m + r gives the address of row r of matrix m. A lane
-// gets two neighbours of each. With _trans it gets those of the transpose.
-HALFTONE_DEVICE void ldmatrix_x1(uint32_t* registers, const void* shared, CallSite = CallSite::here()) {
-  asm volatile("ldmatrix.sync.aligned.m8n8.x1.shared.b16 {%0}, [%1];"
-               : "=r"(registers[0])
-               : "r"(shared_address(shared))
-               : "memory");
-}
-
+// For attention on tensor cores (kernels do not use them yet). Loads 2 or 4 matrices of 8 x 8 elements of 16 bits; lane
+// 8m + r gives the address of row r of matrix m. A lane gets two neighbours of each. With _trans it gets those of the
+// transpose.
 HALFTONE_DEVICE void ldmatrix_x2(uint32_t* registers, const void* shared, CallSite = CallSite::here()) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x2.shared.b16 {%0, %1}, [%2];"
                : "=r"(registers[0]), "=r"(registers[1])
@@ -34,20 +28,6 @@ HALFTONE_DEVICE void ldmatrix_x2(uint32_t* registers, const void* shared, CallSi
 HALFTONE_DEVICE void ldmatrix_x4(uint32_t* registers, const void* shared, CallSite = CallSite::here()) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
                : "=r"(registers[0]), "=r"(registers[1]), "=r"(registers[2]), "=r"(registers[3])
-               : "r"(shared_address(shared))
-               : "memory");
-}
-
-HALFTONE_DEVICE void ldmatrix_x1_trans(uint32_t* registers, const void* shared, CallSite = CallSite::here()) {
-  asm volatile("ldmatrix.sync.aligned.m8n8.x1.trans.shared.b16 {%0}, [%1];"
-               : "=r"(registers[0])
-               : "r"(shared_address(shared))
-               : "memory");
-}
-
-HALFTONE_DEVICE void ldmatrix_x2_trans(uint32_t* registers, const void* shared, CallSite = CallSite::here()) {
-  asm volatile("ldmatrix.sync.aligned.m8n8.x2.trans.shared.b16 {%0, %1}, [%2];"
-               : "=r"(registers[0]), "=r"(registers[1])
                : "r"(shared_address(shared))
                : "memory");
 }
@@ -87,24 +67,12 @@ HALFTONE_DEVICE void mma_s8_16832(int32_t (&c)[4], const uint32_t (&a)[4], const
 
 #else
 
-HALFTONE_DEVICE void ldmatrix_x1(uint32_t* registers, const void* shared, CallSite site = CallSite::here()) {
-  machine::ldmatrix({registers, shared}, 1, false, site);
-}
-
 HALFTONE_DEVICE void ldmatrix_x2(uint32_t* registers, const void* shared, CallSite site = CallSite::here()) {
   machine::ldmatrix({registers, shared}, 2, false, site);
 }
 
 HALFTONE_DEVICE void ldmatrix_x4(uint32_t* registers, const void* shared, CallSite site = CallSite::here()) {
   machine::ldmatrix({registers, shared}, 4, false, site);
-}
-
-HALFTONE_DEVICE void ldmatrix_x1_trans(uint32_t* registers, const void* shared, CallSite site = CallSite::here()) {
-  machine::ldmatrix({registers, shared}, 1, true, site);
-}
-
-HALFTONE_DEVICE void ldmatrix_x2_trans(uint32_t* registers, const void* shared, CallSite site = CallSite::here()) {
-  machine::ldmatrix({registers, shared}, 2, true, site);
 }
 
 HALFTONE_DEVICE void ldmatrix_x4_trans(uint32_t* registers, const void* shared, CallSite site = CallSite::here()) {

@@ -1,5 +1,6 @@
 // Barriers in shared memory that count arrivals and bytes through phases, and the bulk copies that report to them.
-// sm_90, but for init and arrive (sm_80). Loops wait so: while (!mbarrier_try_wait(barrier, parity)) {}
+// For GEMMs that stream weights by bulk copies; kernels do not use them yet. sm_90, but for init and arrive (sm_80).
+// Loops wait so: while (!mbarrier_try_wait(barrier, parity)) {}
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,6 @@
-// Loads and stores that say how: wide ones of global memory, counted ones of shared memory, and what blocks need to
-// hand results to each other. sm_80.
+// Loads and stores that say how: wide ones of global memory, counted ones of shared memory, and what CTAs need to hand
+// results to each other, as the last-arriving CTA does that adds up split-K partials (kernels do not use those yet).
+// sm_80.
 #pragma once
 
 #include <cstdint>

@@ -45,13 +45,8 @@ Answer read_all(const std::shared_ptr<OutputStream>& stream) {
 }
 
 std::unique_ptr<Metrics> metrics_for(const Executor& executor) {
-  std::vector<ModeDescription> modes;
-  for (const ModeFacts& facts : executor.modes()) {
-    ModeDescription mode;
-    mode.id = facts.id;
-    modes.push_back(mode);
-  }
-  return std::make_unique<Metrics>("test", modes);
+  const std::span<const ModeFacts> modes = executor.modes();
+  return std::make_unique<Metrics>("test", std::vector<ModeFacts>(modes.begin(), modes.end()));
 }
 
 EngineRig::EngineRig(Executor& executor, const EngineConfig& config, std::function<Nanoseconds()> clock)

@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "server/metrics/buckets.h"
-#include "server/metrics/request_labels.h"
+#include "server/metrics/labels.h"
 #include "tests/server/metrics/sample_metrics.h"
 #include "tests/support/exposition.h"
 
@@ -32,7 +32,7 @@ TEST(Metrics, APageKeepsTheRulesOfTheFormat) {
 
 TEST(Metrics, EverySeriesOfEveryModeExists) {
   Metrics metrics = sample_metrics();
-  for (size_t i = 0; i < metrics.descriptions().size(); ++i) {
+  for (size_t i = 0; i < metrics.facts().size(); ++i) {
     // The struct holds pointers only: a new one that nobody fills is found without being listed here.
     std::array<const void*, sizeof(ModeMetrics) / sizeof(void*)> pointers;
     std::memcpy(pointers.data(), &metrics.mode(static_cast<int>(i)), sizeof(ModeMetrics));
@@ -43,7 +43,7 @@ TEST(Metrics, EverySeriesOfEveryModeExists) {
 TEST(Metrics, NoTwoFieldsCountIntoOneSeries) {
   Metrics metrics = sample_metrics();
   std::set<const void*> seen;
-  for (size_t i = 0; i < metrics.descriptions().size(); ++i) {
+  for (size_t i = 0; i < metrics.facts().size(); ++i) {
     std::array<const void*, sizeof(ModeMetrics) / sizeof(void*)> pointers;
     std::memcpy(pointers.data(), &metrics.mode(static_cast<int>(i)), sizeof(ModeMetrics));
     for (const void* pointer : pointers) EXPECT_TRUE(seen.insert(pointer).second);
@@ -53,7 +53,7 @@ TEST(Metrics, NoTwoFieldsCountIntoOneSeries) {
 TEST(Metrics, SeriesStartAtZeroSoThatRatesExist) {
   Metrics metrics("model", sample_modes());
   const MetricsPage page = read_metrics_page(metrics.render());
-  for (const ModeDescription& mode : metrics.descriptions()) {
+  for (const ModeFacts& mode : metrics.facts()) {
     for (std::string_view code : kEndingCodes) {
       const PageLabels labels = {{"mode", mode.id}, {"code", std::string(code)}, {"finish_reason", "none"}};
       EXPECT_EQ(page.value("llm_requests_total", labels), 0) << code;
@@ -159,7 +159,7 @@ TEST(Metrics, UnknownWordsMakeNoNewSeries) {
 }
 
 TEST(Metrics, APageStaysSmall) {
-  std::vector<ModeDescription> modes(8, sample_modes()[0]);
+  std::vector<ModeFacts> modes(8, sample_modes()[0]);
   for (size_t i = 0; i < modes.size(); ++i) modes[i].id = "mode" + std::to_string(i);
   Metrics metrics("model", modes);
   const size_t start = lines_of(metrics.render());

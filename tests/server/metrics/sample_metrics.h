@@ -7,8 +7,8 @@
 
 namespace halftone {
 
-inline std::vector<ModeDescription> sample_modes() {
-  ModeDescription bf16;
+inline std::vector<ModeFacts> sample_modes() {
+  ModeFacts bf16;
   bf16.id = "bf16";
   bf16.weights = "bf16";
   bf16.activations = "a16";
@@ -18,7 +18,7 @@ inline std::vector<ModeDescription> sample_modes() {
   bf16.kernel = "avx2";
   bf16.weights_digest = "beef";
   bf16.bits_per_weight = 16;
-  ModeDescription w4;
+  ModeFacts w4;
   w4.id = "w4a16+kv8";
   w4.weights = "w4";
   w4.activations = "a16";

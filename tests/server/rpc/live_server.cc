@@ -15,16 +15,6 @@ Nanoseconds steady_now() {
       .count();
 }
 
-std::vector<ModeDescription> descriptions(std::span<const ModeFacts> modes) {
-  std::vector<ModeDescription> out;
-  for (const ModeFacts& mode : modes) {
-    ModeDescription description;
-    description.id = mode.id;
-    out.push_back(description);
-  }
-  return out;
-}
-
 EngineConfig engine_config(const LiveOptions& options) {
   EngineConfig config = options.engine;
   config.limits = test_limits(options.executor);
@@ -44,13 +34,15 @@ MemorySample test_memory() {
 }
 
 LiveServer::LiveServer(LiveOptions options)
-    : executor(options.executor), tokenizer(fake_tokenizer()), metrics("tiny", descriptions(executor.modes())) {
+    : executor(options.executor),
+      tokenizer(fake_tokenizer()),
+      metrics("tiny", {executor.modes().begin(), executor.modes().end()}) {
   const EngineConfig config = engine_config(options);
   engine = std::make_unique<Engine>(config, executor, *tokenizer, metrics, steady_now);
   engine->start();
-  ServerFacts facts{"0.1.0",          "tiny",         "llama",
-                    "sha256:0123",    "gguf/Q4_1",    {{"cpu", "a processor", "avx2", 2, 1 << 30}},
-                    executor.pages(), options.quality};
+  ServerFacts facts{"0.1.0",        "tiny",      "llama",
+                    "sha256:0123",  "gguf/Q4_1", {{"cpu", "a processor", "avx2", 2, 1 << 30}},
+                    options.quality};
   ServiceContext context{test_rules(*tokenizer, executor, config.limits, options.chat_template),
                          facts,
                          *engine,

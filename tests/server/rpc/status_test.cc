@@ -140,13 +140,6 @@ TEST(Health, TheServerItsServiceAndEachModeAreServing) {
   EXPECT_TRUE(absl::IsNotFound(client.health("w2").status()));
 }
 
-TEST(Health, OneModeCanStopServingAlone) {
-  LiveServer server;
-  server.rpc->set_serving("w4a16+kv8", false);
-  EXPECT_EQ(*server.client().health("w4a16+kv8"), "NOT_SERVING");
-  EXPECT_EQ(*server.client().health("w4a16"), "SERVING");
-}
-
 TEST(Shutdown, HealthTurnsBeforeTheDrainAndLivingStreamsEndWell) {
   LiveServer server;
   server.executor.hold();

@@ -31,15 +31,13 @@ class Driver {
  public:
   explicit Driver(SchedulerConfig config) : scheduler_(std::move(config)) {}
 
-  SequenceId add(SequenceSpec spec) {
-    SequenceId id = 0;
-    last_add_ = scheduler_.add(std::move(spec), now_, &id);
-    return id;
+  SequenceId add(SequenceSpec spec) {  // one that fits
+    return scheduler_.add(std::move(spec), now_).value();
   }
-  AddResult last_add() const { return last_add_; }
 
   StepPlan plan(ModeIndex mode = 0, int64_t budget = 1000, int64_t min_prompt_tokens = 1) {
-    StepPlan plan = scheduler_.plan(mode, budget, min_prompt_tokens, ++now_);
+    StepPlan plan = scheduler_.plan(mode, budget, min_prompt_tokens);
+    ++now_;
     scheduler_.check_invariants();
     return plan;
   }
@@ -56,7 +54,8 @@ class Driver {
       }
       results.push_back(result);
     }
-    scheduler_.accept(plan, results, ++now_);
+    scheduler_.accept(plan, results);
+    ++now_;
     scheduler_.check_invariants();
   }
 
@@ -70,7 +69,7 @@ class Driver {
   Scheduler* operator->() { return &scheduler_; }
   Nanoseconds now() const { return now_; }
   void pass(Nanoseconds time) { now_ += time; }
-  void limit(SequenceId id, int64_t tokens) { limits_.emplace_back(id, tokens); }  // ends when it has so many
+  void limit(SequenceId id, int64_t tokens) { limits_.emplace_back(id, tokens); }  // ends when it has that many
 
  private:
   bool is_full(SequenceId id) const {
@@ -82,7 +81,6 @@ class Driver {
   }
 
   Scheduler scheduler_;
-  AddResult last_add_ = AddResult::kAdded;
   Nanoseconds now_ = 0;
   std::vector<std::pair<SequenceId, int64_t>> limits_;
 };

@@ -89,7 +89,7 @@ TEST(Fairness, NoPriorityStarvesUnderAFloodAboveIt) {
         flood.step();
         ASSERT_LT(driver.now() - arrived, 30'000'000'000) << priority;
       }
-      const Nanoseconds waited = driver->state(low).first_scheduled_at - arrived;
+      const Nanoseconds waited = driver.now() - arrived;
       const Nanoseconds apart = (100 - priority) * Nanoseconds{100'000'000};
       EXPECT_GE(waited, apart / 2) << priority << ": a higher priority still runs earlier";
       EXPECT_LE(waited, apart + 80 / 4 * 5 * 10'000'000 + 50'000'000) << priority;
@@ -99,7 +99,7 @@ TEST(Fairness, NoPriorityStarvesUnderAFloodAboveIt) {
 }
 
 // The flood has more in its pages than there are, so that somebody is always preempted: never the aged one, at the end.
-TEST(Fairness, OneOfLowPriorityThatWasPutBackComesAgainAndEnds) {
+TEST(Fairness, OneOfLowPriorityThatWasPreemptedComesAgainAndEnds) {
   SchedulerConfig config = scheduler_config(16);
   config.max_running = 6;
   Driver driver(config);
@@ -110,8 +110,9 @@ TEST(Fairness, OneOfLowPriorityThatWasPutBackComesAgainAndEnds) {
   const Nanoseconds began = driver.now();
   int64_t preemptions = 0;
   while (driver->alive(low)) {
-    preemptions = driver->state(low).preemptions;
+    const bool ran = !driver->state(low).waiting;
     flood.step();
+    preemptions += ran && driver->alive(low) && driver->state(low).waiting;
     ASSERT_LT(driver.now() - began, 30'000'000'000);
   }
   EXPECT_GT(preemptions, 0);
@@ -126,8 +127,6 @@ TEST(Fairness, OfThousandsNoneIsPassedByOneThatCameTooLate) {
   };
   SchedulerConfig config = scheduler_config(40);
   config.max_running = 5;
-  config.queue_requests = 100000;
-  config.queue_tokens = 1 << 30;
   Driver driver(config);
   std::mt19937 random(7);
   std::vector<Arrival> waiting;

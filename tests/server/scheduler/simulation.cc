@@ -31,7 +31,7 @@ Simulation::Simulation(SimulationConfig config, uint64_t seed)
 }
 
 bool Simulation::stands_before(SequenceId a, SequenceId b) const {
-  const Request &first = requests_.at(a), &second = requests_.at(b);
+  const Lived &first = requests_.at(a), &second = requests_.at(b);
   const Nanoseconds first_place = first.arrived_at - first.spec.priority * kPriorityPoint;
   const Nanoseconds second_place = second.arrived_at - second.spec.priority * kPriorityPoint;
   return first_place != second_place ? first_place < second_place : a < b;
@@ -49,6 +49,15 @@ int64_t Simulation::hit_tokens() const {
   return hits;
 }
 
+bool Simulation::queue_is_full(int64_t prompt_tokens) const {
+  int64_t waiting = 0, tokens = prompt_tokens;
+  for (size_t mode = 0; mode < config_.scheduler.page_tokens.size(); ++mode) {
+    waiting += scheduler_.waiting(static_cast<ModeIndex>(mode));
+    tokens += scheduler_.waiting_tokens(static_cast<ModeIndex>(mode));
+  }
+  return waiting >= config_.queue_requests || tokens > config_.queue_tokens;
+}
+
 void Simulation::arrive() {
   SequenceSpec spec;
   spec.mode = static_cast<ModeIndex>(draw(static_cast<int64_t>(config_.scheduler.page_tokens.size())));
@@ -61,13 +70,13 @@ void Simulation::arrive() {
   while (static_cast<int64_t>(spec.prompt.size()) < length) spec.prompt.push_back(static_cast<int32_t>(draw(3)));
   spec.max_tokens = length + draw(config_.longest - length + 1);
 
-  SequenceId id = 0;
-  Request request;
+  if (queue_is_full(length)) return;
+  Lived request;
   request.spec = spec;
   request.wanted = spec.max_tokens - length;
   request.arrived_at = now_;
-  if (scheduler_.add(std::move(spec), now_, &id) == AddResult::kAdded) {
-    ASSERT_TRUE(requests_.emplace(id, std::move(request)).second) << "an id came twice";
+  if (const auto id = scheduler_.add(std::move(spec), now_)) {
+    ASSERT_TRUE(requests_.emplace(*id, std::move(request)).second) << "an id came twice";
   }
 }
 
@@ -106,7 +115,7 @@ bool Simulation::run_mode(ModeIndex mode) {
     if (request.spec.mode == mode && scheduler_.state(id).waiting) waited.push_back(id);
   }
   const int64_t budget = 1 + draw(config_.budget), least = draw(3);
-  const StepPlan plan = scheduler_.plan(mode, budget, least, now_);
+  const StepPlan plan = scheduler_.plan(mode, budget, least);
   scheduler_.check_invariants();
   check_plan(plan, waited, budget, least);
   check_order(plan, waited);
@@ -122,7 +131,7 @@ bool Simulation::run_mode(ModeIndex mode) {
     results.push_back(result_for(planned, last_value));
   }
   scheduler_.check_invariants();
-  scheduler_.accept(plan, results, now_);
+  scheduler_.accept(plan, results);
   scheduler_.check_invariants();
   for (const StepResult& result : results) {
     if (result.ended) finish(result.id);
@@ -138,7 +147,7 @@ void Simulation::check_plan(const StepPlan& plan, const std::vector<SequenceId>&
   int64_t tokens = 0;
   for (size_t i = 0; i < plan.sequences.size(); ++i) {
     const PlannedSequence& planned = plan.sequences[i];
-    const Request& request = requests_.at(planned.id);
+    const Lived& request = requests_.at(planned.id);
     ASSERT_TRUE(seen.insert(planned.id).second);
     ASSERT_EQ(request.spec.mode, plan.mode);
     ASSERT_EQ(static_cast<int64_t>(planned.tokens.size()), planned.count);
@@ -195,7 +204,7 @@ uint64_t& Simulation::value_at(const StepPlan& plan, const PlannedSequence& plan
 uint64_t Simulation::compute(const StepPlan& plan, const PlannedSequence& planned, bool fails) {
   const auto found = requests_.find(planned.id);
   if (found != requests_.end()) {
-    const Request& request = found->second;
+    const Lived& request = found->second;
     std::vector<int32_t> tokens = request.spec.prompt;
     tokens.insert(tokens.end(), request.generated.begin(), request.generated.end());
     uint64_t value = root(request.spec);
@@ -225,7 +234,7 @@ StepResult Simulation::result_for(const PlannedSequence& planned, uint64_t last_
     result.has_token = draw(2) == 0;
     return result;
   }
-  Request& request = found->second;
+  Lived& request = found->second;
   const bool ends_early = draw(60) == 0;
   const bool is_full = static_cast<int64_t>(request.generated.size()) == request.wanted;
   if (planned.samples && !is_full) {
@@ -242,7 +251,7 @@ void Simulation::finish(SequenceId id) {
   ASSERT_FALSE(scheduler_.alive(id));
   const auto found = requests_.find(id);
   ASSERT_NE(found, requests_.end());
-  const Request& request = found->second;
+  const Lived& request = found->second;
   uint64_t value = root(request.spec);
   for (int32_t token : request.spec.prompt) value = next_value(value, token);
   for (int32_t token : request.generated) {

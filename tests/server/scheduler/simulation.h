@@ -17,6 +17,8 @@ namespace halftone {
 struct SimulationConfig {
   SchedulerConfig scheduler;
   int64_t arrivals_percent = 30;  // per step
+  int64_t queue_requests = 24;    // nobody arrives while more wait
+  int64_t queue_tokens = 400;     // or more tokens of prompts
   int64_t longest = 40;           // tokens of a sequence
   int64_t budget = 24;            // tokens of a step at most
 };
@@ -35,15 +37,16 @@ class Simulation {
   Scheduler& scheduler() { return scheduler_; }
 
  private:
-  struct Request {
+  struct Lived {
     SequenceSpec spec;
     std::vector<int32_t> generated;
-    int64_t wanted = 0;  // ends with so many generated ones
+    int64_t wanted = 0;  // ends with that many generated ones
     Nanoseconds arrived_at = 0;
   };
 
   int64_t draw(int64_t below) { return static_cast<int64_t>(random_() % static_cast<uint64_t>(below)); }
   bool stands_before(SequenceId a, SequenceId b) const;
+  bool queue_is_full(int64_t prompt_tokens) const;
   void arrive();
   void cancel_one();
   bool run_mode(ModeIndex mode);
@@ -58,7 +61,7 @@ class Simulation {
   const SimulationConfig config_;
   std::mt19937_64 random_;
   Scheduler scheduler_;
-  std::map<SequenceId, Request> requests_;      // the living ones
+  std::map<SequenceId, Lived> requests_;        // the living ones
   std::vector<std::vector<uint64_t>> memory_;   // [pages][largest page_tokens]
   std::vector<std::vector<int32_t>> prefixes_;  // that prompts share
   Nanoseconds now_ = 0;

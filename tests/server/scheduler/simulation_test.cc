@@ -25,8 +25,6 @@ TEST_P(Simulations, TenThousandStepsKeepEveryPromise) {
     config.scheduler.page_tokens = GetParam().page_tokens;
     config.scheduler.max_running = GetParam().max_running;
     config.scheduler.prefix_cache = GetParam().prefix_cache;
-    config.scheduler.queue_requests = 24;
-    config.scheduler.queue_tokens = 400;
     config.scheduler.hash_key = seed;
     Simulation simulation(config, seed);
     for (int step = 0; step < 10000 && !HasFailure(); ++step) simulation.step();

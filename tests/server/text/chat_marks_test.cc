@@ -10,6 +10,7 @@
 #include "server/text/chat_template.h"
 #include "tests/server/text/checkpoint_tokenizers.h"
 #include "tests/server/text/example_templates.h"
+#include "tests/server/text/rendered_chat.h"
 #include "tests/server/text/tiny_vocabularies.h"
 #include "tests/support/checkpoint_writer.h"
 

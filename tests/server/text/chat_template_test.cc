@@ -8,6 +8,7 @@
 #include "server/text/jinja_shape.h"
 #include "tests/server/text/checkpoint_tokenizers.h"
 #include "tests/server/text/example_templates.h"
+#include "tests/server/text/rendered_chat.h"
 #include "tests/server/text/tiny_vocabularies.h"
 
 namespace halftone {
@@ -23,7 +24,7 @@ ChatTemplate recognised(std::string_view jinja) {
 }
 
 std::string text_of(const ChatTemplate& chat, const std::vector<ChatMessage>& messages, bool prompt) {
-  const auto text = chat.render_text(messages, prompt);
+  const auto text = render_text(chat, messages, prompt);
   return text.ok() ? *text : std::string(text.status().message());
 }
 
@@ -157,7 +158,7 @@ TEST(CheckpointTemplates, RenderAsTheirOwnTemplatesDo) {
       if (m.contains("content") && m["content"].is_string()) messages.push_back({m["role"], m["content"]});
     }
     if (messages.size() != data["messages"].size()) continue;  // calls of tools
-    const auto rendered = chat->render_text(messages, data.value("add_generation_prompt", false));
+    const auto rendered = render_text(*chat, messages, data.value("add_generation_prompt", false));
     ASSERT_TRUE(rendered.ok()) << one["name"] << rendered.status();
     EXPECT_EQ(*rendered, one["target"].get<std::string>()) << one["name"];
     ++recognised;

@@ -11,11 +11,8 @@ constexpr unsigned kThreads = 32, kRegisters = 4;
 template <bool kTransposed, int kMatrices>
 HALFTONE_DEVICE void load_matrices(uint32_t* registers, const uint32_t* row) {
   if constexpr (kTransposed) {
-    if constexpr (kMatrices == 1) ldmatrix_x1_trans(registers, row);
-    if constexpr (kMatrices == 2) ldmatrix_x2_trans(registers, row);
-    if constexpr (kMatrices == 4) ldmatrix_x4_trans(registers, row);
+    ldmatrix_x4_trans(registers, row);
   } else {
-    if constexpr (kMatrices == 1) ldmatrix_x1(registers, row);
     if constexpr (kMatrices == 2) ldmatrix_x2(registers, row);
     if constexpr (kMatrices == 4) ldmatrix_x4(registers, row);
   }
@@ -78,11 +75,9 @@ ProbeKernel loads(const char* name) {
 }  // namespace
 
 std::vector<ProbeKernel> matrix_probes() {
-  return {loads<false, 1>("ldmatrix_x1"),           loads<false, 2>("ldmatrix_x2"),
-          loads<false, 4>("ldmatrix_x4"),           loads<true, 1>("ldmatrix_x1_trans"),
-          loads<true, 2>("ldmatrix_x2_trans"),      loads<true, 4>("ldmatrix_x4_trans"),
-          {"mma_bf16", mma<Bf16>, kThreads, 10, 4}, {"mma_f16", mma<F16>, kThreads, 10, 4},
-          {"mma_s8", mma<S8>, kThreads, 10, 4}};
+  return {loads<false, 2>("ldmatrix_x2"),         loads<false, 4>("ldmatrix_x4"),
+          loads<true, 4>("ldmatrix_x4_trans"),    {"mma_bf16", mma<Bf16>, kThreads, 10, 4},
+          {"mma_f16", mma<F16>, kThreads, 10, 4}, {"mma_s8", mma<S8>, kThreads, 10, 4}};
 }
 
 }  // namespace halftone::HALFTONE_CUDA_NAMESPACE

@@ -159,11 +159,8 @@ TEST_F(Matrix, MmaKeepsInfinitiesAndNans) {
 
 using Load = void (*)(uint32_t* registers, const void* shared);
 
-void x1(uint32_t* registers, const void* shared) { ldmatrix_x1(registers, shared); }
 void x2(uint32_t* registers, const void* shared) { ldmatrix_x2(registers, shared); }
 void x4(uint32_t* registers, const void* shared) { ldmatrix_x4(registers, shared); }
-void x1_trans(uint32_t* registers, const void* shared) { ldmatrix_x1_trans(registers, shared); }
-void x2_trans(uint32_t* registers, const void* shared) { ldmatrix_x2_trans(registers, shared); }
 void x4_trans(uint32_t* registers, const void* shared) { ldmatrix_x4_trans(registers, shared); }
 
 // out[lane][4]; the rows, 16 bytes each, lie at places[lane] of shared memory, and what no lane asks for is anywhere.
@@ -209,11 +206,8 @@ class Ldmatrix : public Matrix {
 TEST_F(Ldmatrix, GivesEachLaneItsNeighbours) {
   for (uint64_t seed = 0; seed < kSeeds; ++seed) {
     use({.seed = seed});
-    expect<x1>(1, false);
     expect<x2>(2, false);
     expect<x4>(4, false);
-    expect<x1_trans>(1, true);
-    expect<x2_trans>(2, true);
     expect<x4_trans>(4, true);
   }
 }

@@ -1,8 +1,9 @@
-// The fixed lists of label values that requests are counted under. Whatever a caller says, no series beyond these can
-// appear: an unknown word becomes the list's last one. Any thread.
+// The values of labels: the fixed lists that requests are counted under, and names that come from outside. Whatever a
+// caller says, no series beyond the lists can appear: an unknown word becomes the list's last one. Any thread.
 #pragma once
 
 #include <array>
+#include <string>
 #include <string_view>
 
 namespace halftone {
@@ -37,5 +38,9 @@ inline constexpr std::array<std::string_view, 12> kRejectReasons = {
 std::string_view known_code(std::string_view code);
 std::string_view known_finish_reason(std::string_view reason);
 std::string_view known_reject_reason(std::string_view reason);
+
+// A label's value as Prometheus takes it, which refuses a whole page for one value that is not UTF-8: `text` itself
+// where it is valid UTF-8; else with '?' for every byte outside ASCII. A checkpoint's name may hold anything.
+std::string label_text(std::string_view text);
 
 }  // namespace halftone

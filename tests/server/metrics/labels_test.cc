@@ -1,4 +1,4 @@
-#include "server/metrics/label_text.h"
+#include "server/metrics/labels.h"
 
 #include <gtest/gtest.h>
 

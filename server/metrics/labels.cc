@@ -1,10 +1,16 @@
-#include "server/metrics/label_text.h"
+#include "server/metrics/labels.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
 namespace halftone {
 namespace {
+
+template <typename List>
+std::string_view known(const List& list, std::string_view word) {
+  return std::find(list.begin(), list.end(), word) == list.end() ? list.back() : word;
+}
 
 // Bytes of the character that starts at `text`, or 0 where none does. Overlong forms and surrogates are none.
 size_t character_bytes(std::string_view text) {
@@ -34,6 +40,10 @@ bool valid_utf8(std::string_view text) {
 }
 
 }  // namespace
+
+std::string_view known_code(std::string_view code) { return known(kStatusCodes, code); }
+std::string_view known_finish_reason(std::string_view reason) { return known(kFinishReasons, reason); }
+std::string_view known_reject_reason(std::string_view reason) { return known(kRejectReasons, reason); }
 
 std::string label_text(std::string_view text) {
   std::string result(text);
