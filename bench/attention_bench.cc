@@ -32,13 +32,14 @@ Sequences make_sequences(const AttentionShape& shape, int64_t page_tokens) {
 }
 
 void fill(const KvLayout& layout, std::byte* arena, int32_t pages) {
-  std::vector<float> vector(static_cast<size_t>(layout.head_dim));
+  const KvLayer& layer = layout.layers[0];
+  std::vector<float> vector(static_cast<size_t>(layer.head_dim));
   for (size_t d = 0; d < vector.size(); ++d) vector[d] = std::sin(static_cast<float>(d));
   for (int32_t page = 0; page < pages; ++page) {
-    for (int64_t head = 0; head < layout.kv_heads; ++head) {
+    for (int64_t head = 0; head < layer.kv_heads; ++head) {
       for (int64_t slot = 0; slot < layout.page_tokens; ++slot) {
-        std::byte* layer = arena + static_cast<size_t>(page) * layout.page_bytes;
-        layout.format->store(layout, layer, head, slot, vector.data(), vector.data());
+        std::byte* data = arena + static_cast<size_t>(page) * layout.page_bytes;
+        layout.format->store(layer, data, head, slot, vector.data(), vector.data());
       }
     }
   }

@@ -18,7 +18,8 @@ import sys
 import torch
 import transformers
 from safetensors.torch import save_file
-from transformers import (AutoModelForCausalLM, DynamicCache, LlamaConfig, MistralConfig, Qwen2Config, Qwen3Config)
+from transformers import (AutoModelForCausalLM, DynamicCache, Gemma2Config, Gemma3TextConfig, LlamaConfig,
+                          MistralConfig, Qwen2Config, Qwen3Config)
 
 OUT = pathlib.Path("tests/golden")
 TOKENS = 40
@@ -74,6 +75,27 @@ FAMILIES = {
                            intermediate_size=104, num_hidden_layers=2, max_position_embeddings=256,
                            rms_norm_eps=1e-5, rope_theta=10000.0, tie_word_embeddings=True, attention_bias=True),
         dtype=torch.float32),
+    # Two layers that look through a window and turn by a base of their own, then one that sees everything with scaled
+    # positions, and a fourth of the first kind; heads scaled by another size than their own.
+    "gemma3": dict(
+        config=Gemma3TextConfig(**{k: v for k, v in COMMON.items() if k != "hidden_act"}, hidden_size=48,
+                                num_attention_heads=4, num_key_value_heads=2, head_dim=16, intermediate_size=104,
+                                num_hidden_layers=4, max_position_embeddings=256, rms_norm_eps=1e-6,
+                                tie_word_embeddings=True, sliding_window=9, query_pre_attn_scalar=24, pad_token_id=0,
+                                layer_types=["sliding_attention", "sliding_attention", "full_attention",
+                                             "sliding_attention"],
+                                rope_parameters=dict(
+                                    full_attention=dict(rope_type="linear", factor=4.0, rope_theta=100000.0),
+                                    sliding_attention=dict(rope_type="default", rope_theta=500.0))),
+        dtype=torch.bfloat16),
+    # Caps so low that they are felt; every second layer looks through a window.
+    "gemma2": dict(
+        config=Gemma2Config(**{k: v for k, v in COMMON.items() if k != "hidden_act"}, hidden_size=40,
+                            num_attention_heads=4, num_key_value_heads=2, head_dim=16, intermediate_size=88,
+                            num_hidden_layers=3, max_position_embeddings=256, rms_norm_eps=1e-6, rope_theta=10000.0,
+                            tie_word_embeddings=True, sliding_window=9, query_pre_attn_scalar=12, pad_token_id=0,
+                            attn_logit_softcapping=6.0, final_logit_softcapping=14.0),
+        dtype=torch.bfloat16),
 }
 
 
@@ -89,17 +111,19 @@ def lively_weights(model, seed, dtype):
     """Scores with a standard deviation well beyond 1, gates that open and close, norms that are no ones."""
     generator = torch.Generator().manual_seed(seed)
     gain = dict(q_proj=1.45, k_proj=1.45, v_proj=1.0, o_proj=1.0, gate_proj=1.5, up_proj=1.5, down_proj=1.0,
-                embed_tokens=3.0, lm_head=3.0)
+                embed_tokens=3.0, lm_head=3.0, gate=2.0, gate_up_proj=1.5)
     with torch.no_grad():
         for name, parameter in sorted(model.named_parameters()):
-            part = name.split(".")[-2]
+            part = name.split(".")[-2] if name.endswith((".weight", ".bias")) else name.split(".")[-1]
             noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float32)
             if name.endswith("bias"):
                 value = 0.5 * noise
             elif "norm" in part:
                 value = (1.4 if part in ("q_norm", "k_norm") else 1.0) + 0.15 * noise
+                if type(model).__name__.startswith("Gemma"):
+                    value = value - 1  # which these add again
             else:
-                value = gain[part] / math.sqrt(parameter.shape[1]) * noise
+                value = gain[part] / math.sqrt(parameter.shape[-1]) * noise
             parameter.copy_(value.to(dtype).to(parameter.dtype))
 
 
@@ -109,10 +133,12 @@ def run(model, prompt, cache=HalfCache):
                      output_attentions=True)
 
 
-def attention_entropy(outputs, window):
+def attention_entropy(outputs, config):
     """Mean entropy over layers, heads and positions, as a part of what even attention would have."""
-    parts = []
-    for layer in outputs.attentions:
+    parts, types = [], getattr(config, "layer_types", None)
+    for index, layer in enumerate(outputs.attentions):
+        windowed = types is None or types[index] == "sliding_attention"
+        window = getattr(config, "sliding_window", None) if windowed else None
         for position in range(8, TOKENS):
             p = layer[0, :, position, :].double()
             entropy = -(p * torch.log(p.clamp_min(1e-30))).sum(-1)
@@ -165,10 +191,26 @@ def tokenizer():
                            vocab={piece: i for i, piece in enumerate(pieces)}, merges=[]))
 
 
+def as_in_files(name, value):
+    """(name, tensor) of a parameter as checkpoints have it: transformers keeps all experts of a layer in one."""
+    if ".experts." not in name:
+        return [(name, value)]
+    parts = []
+    for expert, matrix in enumerate(value):
+        at = name.replace(".experts.", f".experts.{expert}.")
+        if name.endswith("gate_up_proj"):
+            gate, up = matrix.chunk(2)
+            parts += [(at.replace("gate_up_proj", "gate_proj.weight"), gate),
+                      (at.replace("gate_up_proj", "up_proj.weight"), up)]
+        else:
+            parts.append((at + ".weight", matrix))
+    return parts
+
+
 def write_weights(model, directory, dtype, shards):
     tied = model.config.tie_word_embeddings
-    tensors = {name: value.detach().to(dtype).contiguous() for name, value in sorted(model.named_parameters())
-               if not (tied and name == "lm_head.weight")}
+    tensors = {part: tensor.detach().to(dtype).contiguous() for name, value in sorted(model.named_parameters())
+               for part, tensor in as_in_files(name, value) if not (tied and name == "lm_head.weight")}
     if shards == 1:
         save_file(tensors, directory / "model.safetensors", metadata={"format": "pt"})
         return
@@ -194,7 +236,7 @@ def check_that_it_matters(name, family, model, prompt, logits, span):
         config.rope_parameters = dict(family["unscaled"], rope_theta=config.rope_parameters["rope_theta"])
     else:
         return
-    config._attn_implementation = "eager"
+    config._attn_implementation = config._experts_implementation = "eager"
     plain = AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
     plain.load_state_dict(model.state_dict())
     difference = (run(plain, prompt).logits[0] - logits).abs().max().item() / span
@@ -204,7 +246,7 @@ def check_that_it_matters(name, family, model, prompt, logits, span):
 def choose(name, family, first_seed):
     """The first seed whose logits float32 can reproduce: (seed, model, prompt, logits, range, entropy, sensitivity)."""
     config = family["config"]
-    config._attn_implementation = "eager"
+    config._attn_implementation = config._experts_implementation = "eager"
     for seed in range(first_seed, first_seed + 40):
         model = AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
         lively_weights(model, seed, family["dtype"])
@@ -212,7 +254,7 @@ def choose(name, family, first_seed):
         prompt = torch.randint(3, VOCABULARY, (TOKENS,), generator=generator).tolist()
         outputs = run(model, prompt)
         logits = outputs.logits[0].float()
-        entropy = attention_entropy(outputs, getattr(config, "sliding_window", None))
+        entropy = attention_entropy(outputs, config)
         assert 0.1 < entropy < 0.75, f"{name}: attention is not lively: {entropy:.3f} of even"
         moved = sensitivity(model, prompt, logits)
         if moved < 5e-5:

@@ -32,17 +32,26 @@ void Device::on_host(int64_t items, const std::function<void(int64_t)>& work) {
   for (int64_t item = 0; item < items; ++item) work(item);
 }
 
-KvLayout make_kv_layout(const KvFormat& format, int64_t layers, int64_t kv_heads, int64_t head_dim,
-                        int64_t page_tokens) {
+KvLayout make_kv_layout(const KvFormat& format, std::span<const KvLayerShape> layers, int64_t page_tokens) {
   auto size = [](int64_t n) { return static_cast<size_t>(n); };
-  KvLayout layout{
-      .format = &format, .layers = layers, .kv_heads = kv_heads, .head_dim = head_dim, .page_tokens = page_tokens};
-  layout.head_bytes = 2 * size(head_dim * page_tokens) * format.code_bytes;
-  layout.scales_offset = size(kv_heads) * layout.head_bytes;
-  size_t scale_bytes = format.has_scales ? size(kv_heads * 2 * page_tokens) * 2 : 0;
-  layout.layer_bytes = (layout.scales_offset + scale_bytes + 63) / 64 * 64;
+  KvLayout layout{.format = &format, .page_tokens = page_tokens};
+  for (const KvLayerShape& shape : layers) {
+    KvLayer layer{.kv_heads = shape.kv_heads, .head_dim = shape.head_dim, .page_tokens = page_tokens};
+    layer.offset = layout.used_bytes();
+    layer.head_bytes = 2 * size(shape.head_dim * page_tokens) * format.code_bytes;
+    layer.scales_offset = size(shape.kv_heads) * layer.head_bytes;
+    const size_t scale_bytes = format.has_scales ? size(shape.kv_heads * 2 * page_tokens) * 2 : 0;
+    layer.bytes = (layer.scales_offset + scale_bytes + 63) / 64 * 64;
+    layout.layers.push_back(layer);
+  }
   layout.page_bytes = layout.used_bytes();
   return layout;
+}
+
+KvLayout make_kv_layout(const KvFormat& format, int64_t layers, int64_t kv_heads, int64_t head_dim,
+                        int64_t page_tokens) {
+  const std::vector<KvLayerShape> shapes(static_cast<size_t>(layers), {kv_heads, head_dim});
+  return make_kv_layout(format, shapes, page_tokens);
 }
 
 double DeviceRoofline::seconds(const Work& work) const {

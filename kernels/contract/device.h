@@ -5,7 +5,8 @@
 // Memory of a device need not be the host's: pointers in calls, tensors and matrices are the device's, spans the
 // host's, and only results that a function returns or writes into a span are there when it returns.
 //
-//   (begin embed (linear rope_store attention linear+)* (gather_rows linear reduce_logits rank*)* take_clamped error)*
+//   (begin embed (linear rope_store attention (linear norm? | linear route experts)+)* (gather_rows linear
+//   reduce_logits rank*)* take_clamped error)*
 #pragma once
 
 #include <cstddef>
@@ -16,6 +17,7 @@
 #include <string_view>
 #include <vector>
 
+#include "kernels/contract/experts.h"
 #include "kernels/contract/kv_format.h"
 #include "kernels/contract/ledger.h"
 #include "kernels/contract/linear.h"
@@ -63,19 +65,25 @@ struct StepBatch {
 
 struct KvTarget {
   const KvLayout* layout = nullptr;
-  std::byte* arena = nullptr;  // page p, layer l: arena + p * page_bytes + l * layer_bytes
+  std::byte* arena = nullptr;
   int64_t layer = 0;
+
+  const KvLayer& shape() const { return layout->layers[static_cast<size_t>(layer)]; }
+  // Where the layer begins in a page.
+  std::byte* at(int64_t page) const { return arena + static_cast<size_t>(page) * layout->page_bytes + shape().offset; }
 };
 
-// RoPE in rotate-half order, QK norm before it where weights are given, then K and V into the pages.
+// RoPE in rotate-half order (dimension i with i + rotated / 2), QK norm before it where weights are given, then K and V
+// into the pages.
 struct RopeStoreCall {
   Tensor q, k, v;  // [rows, heads * head_dim], [rows, kv_heads * head_dim]; q is rotated in place
   int64_t heads = 0;
   const float* q_norm = nullptr;  // [head_dim]; null: none
   const float* k_norm = nullptr;
   float rms_epsilon = 0;
-  const float* cosines = nullptr;  // [positions][head_dim / 2]
+  const float* cosines = nullptr;  // [positions][rotated / 2]
   const float* sines = nullptr;
+  int64_t rotated = 0;  // dimensions of a head, from its first one, that turn; even; 0: all
   KvTarget kv;
 };
 
@@ -87,11 +95,23 @@ struct AttentionCall {
   float scale = 1;     // of the scores
   int64_t window = 0;  // a token sees itself and window - 1 before it; 0: everything
   KvTarget kv;
+  float cap = 0;                 // scores become cap * tanh(score / cap); 0: they stay
+  const float* sinks = nullptr;  // [heads]: one more score of each head, which has no value; null: none
+};
+
+// y = rms_norm(x) * weight, or y + that. y may be x.
+struct NormCall {
+  Tensor x;                       // [rows, cols]
+  const float* weight = nullptr;  // [cols]
+  float epsilon = 0;
+  bool add_to_y = false;
+  Tensor y;  // the same shape and type
 };
 
 struct EmbedCall {
   const PackedMatrix* weights = nullptr;  // [vocabulary, dim]
   Tensor y;                               // [rows, dim]
+  float scale = 1;                        // of every value
 };
 
 // How the row's value at one id is changed: a penalty for repetition, then what is subtracted, then what is added.
@@ -207,6 +227,11 @@ class Device {
   virtual void embed(const EmbedCall& call) = 0;
   // Independent products of one x (equal x and norm), as one parallel piece of work.
   virtual void linear(std::span<const LinearCall> calls) = 0;
+  virtual void norm(const NormCall& call) = 0;
+  virtual void route(const RouteCall& call) = 0;
+  virtual void experts(const ExpertsCall& call) = 0;
+  // Whether work that calls experts() may be replayable(). False: the device reads the choice in the midst of it.
+  virtual bool replays_experts() const { return true; }
   virtual void rope_store(const RopeStoreCall& call) = 0;
   virtual void attention(const AttentionCall& call) = 0;
   // Row i of `to` becomes row rows[i] of `from`, for at most kGatherRows of them; equal columns and types.
@@ -216,6 +241,9 @@ class Device {
   virtual uint32_t rank(const float* logits, int64_t vocabulary, int32_t id) = 0;
   // work(0) to work(items - 1) on the host, in any order; at once where the device has threads of its own for it.
   virtual void on_host(int64_t items, const std::function<void(int64_t)>& work);
+  // How many experts were read since the last call, each once for each experts() that some token chose it in; waits for
+  // the device.
+  virtual int64_t take_experts_read() = 0;
   // K and V values beyond the KV format's range and clamped since the last call; waits for the device.
   virtual int64_t take_clamped() = 0;
 };

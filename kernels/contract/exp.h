@@ -1,7 +1,8 @@
-// The one exp of ordered numbers: a fixed list of float32 operations, so that every body of every device gives the same
-// bits. Any thread. At most 1 ulp from e^x over all floats (docs/NUMERICS.md).
+// exp of ordered numbers and what is made of it (silu, tanh, GELU): fixed lists of float32 operations, so that every
+// body of every device gives the same bits. Any thread. exp is at most 1 ulp from e^x over all floats, tanh at most 3
+// from its value (docs/NUMERICS.md).
 //
-// exp_ordered<Ops>(x), silu_ordered<Ops>(x): Ops names a vector type F and these static functions, lane by lane:
+// exp_ordered<Ops>(x) and the others: Ops names a vector type F and these static functions, lane by lane:
 //   F broadcast(float)
 //   F mul(a, b), sub(a, b), add(a, b), div(a, b)   each rounded once, to nearest even
 //   F fma(a, b, c)                                 a * b + c, rounded once
@@ -62,6 +63,57 @@ constexpr typename Ops::F silu_ordered(typename Ops::F x) {
   return Ops::div(x, Ops::add(Ops::broadcast(1.0f), exp_ordered<Ops>(minus_x)));
 }
 
+struct TanhConstants {
+  static constexpr float kSmall = 0.625f;
+  // tanh x = x + x^3 (c0 + c1 x^2 + ... + c5 x^10) on |x| <= kSmall, interpolated at Chebyshev's points of x^2:
+  // relative error 4.2e-9 before rounding.
+  static constexpr float kC0 = -0x1.555556p-2f;
+  static constexpr float kC1 = 0x1.1110eap-3f;
+  static constexpr float kC2 = -0x1.ba08c4p-5f;
+  static constexpr float kC3 = 0x1.64a976p-6f;
+  static constexpr float kC4 = -0x1.116a16p-7f;
+  static constexpr float kC5 = 0x1.2c83cp-9f;
+};
+
+// The polynomial up to kSmall, beyond it 1 - 2 / (e^(2 |x|) + 1) with the sign of x. NaN stays NaN.
+template <typename Ops>
+constexpr typename Ops::F tanh_ordered(typename Ops::F x) {
+  using C = TanhConstants;
+  using F = typename Ops::F;
+  const F zero = Ops::broadcast(0.0f), one = Ops::broadcast(1.0f), two = Ops::broadcast(2.0f);
+  const F square = Ops::mul(x, x);
+  F p = Ops::broadcast(C::kC5);
+  p = Ops::fma(p, square, Ops::broadcast(C::kC4));
+  p = Ops::fma(p, square, Ops::broadcast(C::kC3));
+  p = Ops::fma(p, square, Ops::broadcast(C::kC2));
+  p = Ops::fma(p, square, Ops::broadcast(C::kC1));
+  p = Ops::fma(p, square, Ops::broadcast(C::kC0));
+  const F small = Ops::fma(x, Ops::mul(square, p), x);
+  const F minus_x = Ops::sub(zero, x);
+  const F magnitude = Ops::select_less_equal(zero, x, x, minus_x);
+  const F rest = Ops::div(two, Ops::add(exp_ordered<Ops>(Ops::mul(magnitude, two)), one));
+  const F large = Ops::sub(one, rest);
+  const F with_sign = Ops::select_less_equal(zero, x, large, Ops::sub(zero, large));
+  return Ops::select_less_equal(magnitude, Ops::broadcast(C::kSmall), small, with_sign);
+}
+
+// limit * tanh(x / limit): x where it is small beside the limit, never beyond it. limit > 0.
+template <typename Ops>
+constexpr typename Ops::F cap_ordered(typename Ops::F x, typename Ops::F limit) {
+  return Ops::mul(limit, tanh_ordered<Ops>(Ops::div(x, limit)));
+}
+
+// GELU by tanh (Hendrycks and Gimpel, arXiv:1606.08415), x / 2 * (1 + tanh(u)) with u = sqrt(2 / pi) (x + 0.044715
+// x^3), computed as x / (1 + e^(-2 u)), which is the same and cancels nothing.
+template <typename Ops>
+constexpr typename Ops::F gelu_tanh_ordered(typename Ops::F x) {
+  using F = typename Ops::F;
+  const F linear = Ops::broadcast(-0x1.988454p+0f);  // -2 sqrt(2 / pi)
+  const F cubic = Ops::broadcast(-0x1.2444f2p-4f);   // 0.044715 times it
+  const F minus_two_u = Ops::mul(x, Ops::fma(Ops::mul(x, x), cubic, linear));
+  return Ops::div(x, Ops::add(Ops::broadcast(1.0f), exp_ordered<Ops>(minus_two_u)));
+}
+
 // One lane. constexpr is for nvcc, which then compiles it for a GPU, too; as members of a template they need not be
 // constant to a compiler whose std::fma is not.
 template <typename Float>
@@ -82,5 +134,8 @@ using ExpOps = OneLane<float>;
 
 inline float exp_ordered(float x) { return exp_ordered<ExpOps>(x); }
 inline float silu_ordered(float x) { return silu_ordered<ExpOps>(x); }
+inline float tanh_ordered(float x) { return tanh_ordered<ExpOps>(x); }
+inline float cap_ordered(float x, float limit) { return cap_ordered<ExpOps>(x, limit); }
+inline float gelu_tanh_ordered(float x) { return gelu_tanh_ordered<ExpOps>(x); }
 
 }  // namespace halftone

@@ -31,10 +31,21 @@ constexpr int64_t a8_segment(const PackedShape& shape, Activations activations) 
   return activations == Activations::kA8Token ? shape.cols : (shape.cols < kA8Group ? shape.cols : kA8Group);
 }
 
+enum class GateKind : uint8_t { kSilu, kGeluTanh };
+
+// A second product of the same x, whose activation multiplies the first one: SwiGLU and its kin.
+struct LinearGate {
+  const PackedMatrix* matrix = nullptr;  // of the shape of the call's weights; null: there is no gate
+  GateKind kind = GateKind::kSilu;
+  Tensor addend = {};  // [tokens, rows] of y's type: added to the gate's product before its activation; no data: none
+};
+
+// What follows a product, in this order: y = weights x; + bias; * act(gate x + addend); cap * tanh(y / cap); + y.
 struct Epilogue {
-  const float* bias = nullptr;              // [rows]: y += bias
-  const PackedMatrix* swiglu_up = nullptr;  // y = silu(weights x) * (swiglu_up x): both of one shape
-  bool add_to_y = false;                    // y = y + result: the residual stream
+  const float* bias = nullptr;  // [rows]
+  LinearGate gate = {};
+  bool add_to_y = false;  // y = y + result: the residual stream
+  float cap = 0;          // "soft cap" of the result; 0: none
 };
 
 struct LinearCall {

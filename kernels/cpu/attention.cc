@@ -13,7 +13,7 @@ class TileRun {
       : context_(context),
         tile_(tile),
         rows_(rows),
-        padded_(padded_head_dim(tile.call->kv.layout->head_dim)),
+        padded_(padded_head_dim(tile.layer->head_dim)),
         into_(scratch),
         next_(into_ + rows * padded_),
         scratch_(next_ + rows * padded_) {}
@@ -29,18 +29,30 @@ class TileRun {
       context_.ops().attend_split(tile_, split, partials, next_, scratch_);
       for (int64_t row = 0; row < rows_; ++row) {
         context_.ops().merge(&merged_[row], into_ + row * padded_, partials[row], next_ + row * padded_,
-                             call.kv.layout->head_dim);
+                             tile_.layer->head_dim);
       }
     }
+    if (call.sinks != nullptr) merge_sinks();
     write();
   }
 
   static constexpr int64_t kMaxRows = 128;
 
  private:
+  // A sink is a split of one position whose value is 0.
+  void merge_sinks() {
+    const AttentionCall& call = *tile_.call;
+    int64_t group = call.heads / tile_.layer->kv_heads;
+    std::fill_n(next_, padded_, 0.0f);
+    for (int64_t row = 0; row < rows_; ++row) {
+      const AttentionPartial sink{call.sinks[tile_.kv_head * group + row % group], 1, false};
+      context_.ops().merge(&merged_[row], into_ + row * padded_, sink, next_, tile_.layer->head_dim);
+    }
+  }
+
   void write() const {
     const AttentionCall& call = *tile_.call;
-    int64_t head_dim = call.kv.layout->head_dim, group = call.heads / call.kv.layout->kv_heads;
+    int64_t head_dim = tile_.layer->head_dim, group = call.heads / tile_.layer->kv_heads;
     for (int64_t row = 0; row < rows_; ++row) {
       int64_t token = tile_.sequence->first_token + tile_.first + row / group;
       float* y = call.y.f32(token) + (tile_.kv_head * group + row % group) * head_dim;
@@ -72,31 +84,31 @@ size_t cpu_attention_workspace(int threads, int64_t heads, int64_t head_dim) {
 }
 
 void cpu_attention(const CpuContext& context, const AttentionCall& call) {
-  const KvLayout& layout = *call.kv.layout;
-  int64_t group = call.heads / layout.kv_heads, step = tile_tokens(group);
+  const KvLayer& layer = call.kv.shape();
+  int64_t group = call.heads / layer.kv_heads, step = tile_tokens(group);
   HALFTONE_CHECK(step * group <= TileRun::kMaxRows);
   int64_t items = 0;
   for (const AttentionSequence& sequence : context.batch.sequences)
-    items += (sequence.tokens + step - 1) / step * layout.kv_heads;
+    items += (sequence.tokens + step - 1) / step * layer.kv_heads;
   // Late tiles see more, so they go first: the last item to finish is then a short one.
   context.pool.run(items, [&](int64_t item, int thread) {
     int64_t at = items - 1 - item;
     const AttentionSequence* sequence = context.batch.sequences.data();
     while (true) {
-      int64_t own = (sequence->tokens + step - 1) / step * layout.kv_heads;
+      int64_t own = (sequence->tokens + step - 1) / step * layer.kv_heads;
       if (at < own) break;
       at -= own;
       ++sequence;
     }
-    int64_t first = at / layout.kv_heads * step;
-    AttentionTile tile{&call, sequence, at % layout.kv_heads, first, std::min(step, sequence->tokens - first)};
-    float* scratch = context.thread_scratch(thread, scratch_floats(group, layout.head_dim));
+    int64_t first = at / layer.kv_heads * step;
+    AttentionTile tile{&call, &layer, sequence, at % layer.kv_heads, first, std::min(step, sequence->tokens - first)};
+    float* scratch = context.thread_scratch(thread, scratch_floats(group, layer.head_dim));
     TileRun(context, tile, tile.tokens * group, scratch).run();
   });
 }
 
 int64_t cpu_rope_store(const CpuContext& context, const RopeStoreCall& call) {
-  const KvLayout& layout = *call.kv.layout;
+  const KvLayer& layer = call.kv.shape();
   constexpr int64_t kTokens = 4;
   int64_t tokens = static_cast<int64_t>(context.batch.tokens.size());
   std::atomic<int64_t> clamped{0};
@@ -107,15 +119,13 @@ int64_t cpu_rope_store(const CpuContext& context, const RopeStoreCall& call) {
       int64_t end = std::min(sequence.first_token + sequence.tokens, (item + 1) * kTokens);
       for (int64_t t = first; t < end; ++t) {
         int64_t position = sequence.first_position + t - sequence.first_token;
-        context.ops().rope(call, call.q_norm, call.heads, position, call.q.f32(t));
-        context.ops().rope(call, call.k_norm, layout.kv_heads, position, call.k.f32(t));
-        int64_t page = sequence.pages[static_cast<size_t>(position / layout.page_tokens)];
-        std::byte* layer = call.kv.arena + static_cast<size_t>(page) * layout.page_bytes +
-                           static_cast<size_t>(call.kv.layer) * layout.layer_bytes;
-        for (int64_t head = 0; head < layout.kv_heads; ++head) {
-          out_of_range +=
-              layout.format->store(layout, layer, head, position % layout.page_tokens,
-                                   call.k.f32(t) + head * layout.head_dim, call.v.f32(t) + head * layout.head_dim);
+        context.ops().rope(call, call.q_norm, call.heads, layer.head_dim, position, call.q.f32(t));
+        context.ops().rope(call, call.k_norm, layer.kv_heads, layer.head_dim, position, call.k.f32(t));
+        std::byte* data = call.kv.at(sequence.pages[static_cast<size_t>(position / layer.page_tokens)]);
+        for (int64_t head = 0; head < layer.kv_heads; ++head) {
+          out_of_range += call.kv.layout->format->store(layer, data, head, position % layer.page_tokens,
+                                                        call.k.f32(t) + head * layer.head_dim,
+                                                        call.v.f32(t) + head * layer.head_dim);
         }
       }
     }

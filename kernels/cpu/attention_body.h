@@ -24,15 +24,15 @@ template <class S>
 class SplitAttention {
  public:
   using F = typename S::F;
-  using LoadPage = void (*)(const KvLayout&, const std::byte* layer, int64_t head, float* out);
+  using LoadPage = void (*)(const KvLayer&, const std::byte* data, int64_t head, float* out);
 
   SplitAttention(const AttentionTile& tile, int64_t split, LoadPage load_keys, LoadPage load_values, float* scratch)
       : call_(*tile.call),
         tile_(tile),
-        layout_(*tile.call->kv.layout),
+        layer_(*tile.layer),
         load_keys_(load_keys),
         load_values_(load_values),
-        group_(call_.heads / layout_.kv_heads),
+        group_(call_.heads / layer_.kv_heads),
         rows_(tile.tokens * group_),
         begin_(split * kSplitPositions),
         scores_(scratch),
@@ -42,17 +42,17 @@ class SplitAttention {
     Span seen = {visible(0).first, visible(rows_ - 1).end};  // later tokens see later positions
     for (int64_t row = 0; row < rows_; ++row) partials[row].empty = visible(row).empty();
     if (seen.empty()) return;
-    each_page(seen, [&](int64_t page_begin, const std::byte* layer) {
-      load_keys_(layout_, layer, tile_.kv_head, page_);
+    each_page(seen, [&](int64_t page_begin, const std::byte* data) {
+      load_keys_(layer_, data, tile_.kv_head, page_);
       score_page(page_begin);
     });
     for (int64_t row = 0; row < rows_; ++row) {
       if (!partials[row].empty) weigh(row, &partials[row]);
     }
-    int64_t padded = padded_head_dim(layout_.head_dim);
+    int64_t padded = padded_head_dim(layer_.head_dim);
     for (int64_t i = 0; i < rows_ * padded; i += S::kLanes) S::store(values + i, S::zero());
-    each_page(seen, [&](int64_t page_begin, const std::byte* layer) {
-      load_values_(layout_, layer, tile_.kv_head, page_);
+    each_page(seen, [&](int64_t page_begin, const std::byte* data) {
+      load_values_(layer_, data, tile_.kv_head, page_);
       for (int64_t row = 0; row < rows_; ++row) add_values(row, page_begin, values + row * padded);
     });
   }
@@ -67,16 +67,15 @@ class SplitAttention {
 
   const float* query(int64_t row) const {
     int64_t token = tile_.sequence->first_token + tile_.first + row / group_;
-    return call_.q.f32(token) + (tile_.kv_head * group_ + row % group_) * layout_.head_dim;
+    return call_.q.f32(token) + (tile_.kv_head * group_ + row % group_) * layer_.head_dim;
   }
 
   template <typename Work>
   void each_page(Span seen, Work work) {
-    int64_t tokens = layout_.page_tokens;
+    int64_t tokens = layer_.page_tokens;
     for (int64_t page = seen.first / tokens; page * tokens < seen.end; ++page) {
       int64_t id = tile_.sequence->pages[static_cast<size_t>(page)];
-      work(page * tokens, call_.kv.arena + static_cast<size_t>(id) * layout_.page_bytes +
-                              static_cast<size_t>(call_.kv.layer) * layout_.layer_bytes);
+      work(page * tokens, call_.kv.arena + static_cast<size_t>(id) * call_.kv.layout->page_bytes + layer_.offset);
     }
   }
 
@@ -88,20 +87,22 @@ class SplitAttention {
     F sum[kRows];
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) sum[r] = S::zero();
-    for (int64_t d = 0; d < layout_.head_dim; ++d) {
-      F keys = S::load(page_ + d * layout_.page_tokens + lane0);
+    for (int64_t d = 0; d < layer_.head_dim; ++d) {
+      F keys = S::load(page_ + d * layer_.page_tokens + lane0);
 #pragma GCC unroll 8
       for (int r = 0; r < kRows; ++r) sum[r] = S::fma(S::broadcast(q[r][d]), keys, sum[r]);
     }
     F scale = S::broadcast(call_.scale);
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
-      S::store(scores_ + (first_row + r) * kSplitPositions + (page_begin - begin_) + lane0, S::mul(sum[r], scale));
+      F scores = S::mul(sum[r], scale);
+      if (call_.cap != 0) scores = cap_ordered<S>(scores, S::broadcast(call_.cap));
+      S::store(scores_ + (first_row + r) * kSplitPositions + (page_begin - begin_) + lane0, scores);
     }
   }
 
   void score_page(int64_t page_begin) {
-    for (int64_t lane0 = 0; lane0 < layout_.page_tokens; lane0 += S::kLanes) {
+    for (int64_t lane0 = 0; lane0 < layer_.page_tokens; lane0 += S::kLanes) {
       if (page_begin + lane0 < begin_ || page_begin + lane0 >= begin_ + kSplitPositions) continue;
       int64_t row = 0;
       for (; row + 4 <= rows_; row += 4) score_rows<4>(row, lane0, page_begin);
@@ -140,7 +141,7 @@ class SplitAttention {
     for (int v = 0; v < kVectors; ++v) sum[v] = S::load(into + v * S::kLanes);
     for (int64_t t = 0; t < tokens; ++t) {
       F weight = S::broadcast(weights[t]);
-      const float* value = page + t * layout_.head_dim;
+      const float* value = page + t * layer_.head_dim;
 #pragma GCC unroll 8
       for (int v = 0; v < kVectors; ++v) sum[v] = S::fma(weight, S::load(value + v * S::kLanes), sum[v]);
     }
@@ -150,19 +151,19 @@ class SplitAttention {
 
   void add_values(int64_t row, int64_t page_begin, float* into) {
     Span seen = visible(row);
-    int64_t first = larger(seen.first, page_begin), end = smaller(seen.end, page_begin + layout_.page_tokens);
+    int64_t first = larger(seen.first, page_begin), end = smaller(seen.end, page_begin + layer_.page_tokens);
     if (first >= end) return;
     const float* weights = scores_ + row * kSplitPositions + (first - begin_);
-    const float* page = page_ + (first - page_begin) * layout_.head_dim;
+    const float* page = page_ + (first - page_begin) * layer_.head_dim;
     int64_t d = 0;
-    for (; d + 4 * S::kLanes <= layout_.head_dim; d += 4 * S::kLanes)
+    for (; d + 4 * S::kLanes <= layer_.head_dim; d += 4 * S::kLanes)
       add_dims<4>(weights, page + d, end - first, into + d);
-    for (; d < layout_.head_dim; d += S::kLanes) add_dims<1>(weights, page + d, end - first, into + d);
+    for (; d < layer_.head_dim; d += S::kLanes) add_dims<1>(weights, page + d, end - first, into + d);
   }
 
   const AttentionCall& call_;
   const AttentionTile& tile_;
-  const KvLayout& layout_;
+  const KvLayer& layer_;
   LoadPage load_keys_, load_values_;
   int64_t group_, rows_, begin_;
   float* scores_;  // [rows][256], then weights

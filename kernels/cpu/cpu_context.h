@@ -29,6 +29,9 @@ void cpu_linear(const CpuContext& context, std::span<const LinearCall> calls);
 // Returns how many values were clamped.
 int64_t cpu_rope_store(const CpuContext& context, const RopeStoreCall& call);
 void cpu_attention(const CpuContext& context, const AttentionCall& call);
+void cpu_route(const CpuContext& context, const RouteCall& call);
+// Returns how many experts were read.
+int64_t cpu_experts(const CpuContext& context, const ExpertsCall& call);
 void cpu_reduce_logits(const CpuContext& context, std::span<LogitReduction> rows);
 
 size_t cpu_linear_workspace(int threads, int64_t max_tokens, int64_t max_cols);

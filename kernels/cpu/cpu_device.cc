@@ -106,9 +106,19 @@ class CpuDevice final : public Device {
     for (size_t t = 0; t < context_.batch.tokens.size(); ++t) {
       float* y = call.y.f32(static_cast<int64_t>(t));
       call.weights->format->unpack_rows(*call.weights, context_.batch.tokens[t], 1, y);
+      if (call.scale == 1) continue;
+      for (int64_t c = 0; c < call.y.cols; ++c) y[c] = y[c] * call.scale;
     }
   }
   void linear(std::span<const LinearCall> calls) override { cpu_linear(context_, calls); }
+  void norm(const NormCall& call) override {
+    const auto row_norm = call.add_to_y ? context_.ops().add_rms_norm : context_.ops().rms_norm;
+    pool_.run(call.x.rows, [&](int64_t row, int) {
+      row_norm(call.x.f32(row), call.weight, call.epsilon, call.x.cols, call.y.f32(row));
+    });
+  }
+  void route(const RouteCall& call) override { cpu_route(context_, call); }
+  void experts(const ExpertsCall& call) override { experts_read_ += cpu_experts(context_, call); }
   void rope_store(const RopeStoreCall& call) override { clamped_ += cpu_rope_store(context_, call); }
   void attention(const AttentionCall& call) override { cpu_attention(context_, call); }
   void gather_rows(const Tensor& from, std::span<const int64_t> rows, const Tensor& to) override {
@@ -124,6 +134,7 @@ class CpuDevice final : public Device {
   void on_host(int64_t items, const std::function<void(int64_t)>& work) override {
     pool_.run(items, [&](int64_t item, int) { work(item); });
   }
+  int64_t take_experts_read() override { return std::exchange(experts_read_, 0); }
   int64_t take_clamped() override { return std::exchange(clamped_, 0); }
 
  private:
@@ -131,6 +142,7 @@ class CpuDevice final : public Device {
   ThreadPool pool_;
   CpuContext context_;
   int64_t clamped_ = 0;
+  int64_t experts_read_ = 0;
 };
 
 }  // namespace

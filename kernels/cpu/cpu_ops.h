@@ -15,6 +15,7 @@ constexpr int64_t kSplitPositions = 256;
 // Rows of queries that attend together: neighbouring tokens of one sequence times the query heads of one KV head.
 struct AttentionTile {
   const AttentionCall* call = nullptr;
+  const KvLayer* layer = nullptr;  // the call's
   const AttentionSequence* sequence = nullptr;
   int64_t kv_head = 0;
   int64_t first = 0;  // token of the sequence's new ones
@@ -31,6 +32,8 @@ struct AttentionPartial {
 struct CpuOps {
   // y = x / rms(x) * weight, n values.
   void (*rms_norm)(const float* x, const float* weight, float epsilon, int64_t n, float* y);
+  // y = y + x / rms(x) * weight, n values.
+  void (*add_rms_norm)(const float* x, const float* weight, float epsilon, int64_t n, float* y);
   // out[t][16] = panel [cols][16] times tokens <= kDirectTokens rows of x.
   void (*multiply_panel)(const float* panel, int64_t cols, const float* x, int64_t x_stride, int64_t tokens, float* out,
                          int64_t out_stride);
@@ -38,12 +41,16 @@ struct CpuOps {
   // where asked.
   void (*quantize)(const float* x, int64_t n, int64_t segment, bool one_scale, int8_t* codes, float* scale,
                    int32_t* sum);
-  // gate = silu(gate) * up, n values.
-  void (*silu_multiply)(float* gate, const float* up, int64_t n);
-  // One token: QK norm where there is one, then RoPE on all heads of x.
-  void (*rope)(const RopeStoreCall& call, const float* norm, int64_t heads, int64_t position, float* x);
+  // y = activation(gates) * y, n values.
+  void (*gate)(GateKind kind, const float* gates, int64_t n, float* y);
+  // y = limit * tanh(y / limit), n values.
+  void (*cap)(float limit, int64_t n, float* y);
+  // One token: QK norm where there is one, then RoPE on all heads of x, each of head_dim values.
+  void (*rope)(const RopeStoreCall& call, const float* norm, int64_t heads, int64_t head_dim, int64_t position,
+               float* x);
   // The tile's rows against positions [split * 256, split * 256 + 256): partials[row], values[row][padded head_dim].
-  // Row = token * heads per KV head + head. scratch: attention_scratch_floats().
+  // Row = token * heads per KV head + head. scratch: 256 floats for each row, then a head of a
+  // page and 16 more.
   void (*attend_split)(const AttentionTile& tile, int64_t split, AttentionPartial* partials, float* values,
                        float* scratch);
   // into = into merged with the next split's.
@@ -67,9 +74,5 @@ extern const CpuOps kCpuOpsAvx512Vnni, kCpuOpsAvx2, kCpuOpsEmulated;
 
 constexpr int64_t padded_head_dim(int64_t head_dim) { return (head_dim + 15) / 16 * 16; }
 constexpr int64_t kTileRows = 12;  // a tile has at most max(this, heads per KV head) rows
-
-inline int64_t attention_scratch_floats(const KvLayout& layout, int64_t rows) {
-  return rows * kSplitPositions + layout.head_dim * layout.page_tokens + 16;
-}
 
 }  // namespace halftone

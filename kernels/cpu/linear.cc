@@ -26,7 +26,7 @@ struct Cut {
 };
 
 Cut cut(const LinearCall& call, int64_t first_run, int threads) {
-  int64_t matrices = call.epilogue.swiglu_up != nullptr ? 2 : 1, blocks = 2;
+  int64_t matrices = call.epilogue.gate.matrix != nullptr ? 2 : 1, blocks = 2;
   if (call.x.rows > kDirectTokens) {  // panels, or codes that are read again for each tile
     int64_t fits = kPanelFloats / (call.x.cols * kRowBlock * matrices);
     blocks = std::clamp<int64_t>(fits, 1, kMaxPanels / matrices);
@@ -50,23 +50,20 @@ class Item {
         blocks_(blocks),
         width_(blocks * kRowBlock),
         out_(scratch),
-        up_(out_ + kDirectTokens * kMaxPanels * kRowBlock),
-        panels_(up_ + kDirectTokens * kMaxPanels * kRowBlock) {}
+        gates_(out_ + kDirectTokens * kMaxPanels * kRowBlock),
+        panels_(gates_ + kDirectTokens * kMaxPanels * kRowBlock) {}
 
   void run() {
-    const PackedMatrix* up = call_.epilogue.swiglu_up;
+    const PackedMatrix* gate = call_.epilogue.gate.matrix;
     const Factor first = factor(*call_.weights, panels_);
-    const Factor second = up != nullptr ? factor(*up, panels_ + blocks_ * panel_floats()) : Factor{};
+    const Factor second = gate != nullptr ? factor(*gate, panels_ + blocks_ * panel_floats()) : Factor{};
     // Tiles of nearly equal size: a tile of one or two tokens takes as long as one of four.
     int64_t rows = call_.x.rows, most = first.segment > 0 || second.segment > 0 ? kA8Tokens : kDirectTokens;
     int64_t tiles = (rows + most - 1) / most, step = (rows + tiles - 1) / tiles;
     for (int64_t t = 0; t < rows; t += step) {
       int64_t tokens = std::min(step, rows - t);
       multiply(first, t, tokens, out_);
-      if (up != nullptr) {
-        multiply(second, t, tokens, up_);
-        context_.ops().silu_multiply(out_, up_, tokens * width_);
-      }
+      if (gate != nullptr) multiply(second, t, tokens, gates_);
       finish(t, tokens);
     }
   }
@@ -109,28 +106,37 @@ class Item {
   }
 
   void finish(int64_t first, int64_t tokens) const {
+    const Epilogue& epilogue = call_.epilogue;
     int64_t begin = first_ * kRowBlock, count = std::min(width_, call_.weights->shape.rows - begin);
-    const float* bias = call_.epilogue.bias != nullptr ? call_.epilogue.bias + begin : nullptr;
     for (int64_t t = 0; t < tokens; ++t) {
       float* from = out_ + t * width_;
       float* y = call_.y.f32(first + t) + begin;
-      if (bias != nullptr) {
-        for (int64_t i = 0; i < count; ++i) from[i] += bias[i];
+      if (epilogue.bias != nullptr) add(epilogue.bias + begin, count, from);
+      if (epilogue.gate.matrix != nullptr) {
+        float* gates = gates_ + t * width_;
+        const Tensor& addend = epilogue.gate.addend;
+        if (addend.data != nullptr) add(addend.f32(first + t) + begin, count, gates);
+        context_.ops().gate(epilogue.gate.kind, gates, count, from);
       }
-      if (call_.epilogue.add_to_y) {
-        for (int64_t i = 0; i < count; ++i) y[i] += from[i];
+      if (epilogue.cap != 0) context_.ops().cap(epilogue.cap, count, from);
+      if (epilogue.add_to_y) {
+        add(from, count, y);
       } else {
         std::copy_n(from, count, y);
       }
     }
   }
 
+  static void add(const float* what, int64_t count, float* to) {
+    for (int64_t i = 0; i < count; ++i) to[i] += what[i];
+  }
+
   const CpuContext& context_;
   const LinearCall& call_;
   const LinearInputs& inputs_;
   int64_t first_, blocks_, width_;
-  float* out_;  // [tokens][width]
-  float* up_;   // the same of the other matrix of SwiGLU
+  float* out_;    // [tokens][width]
+  float* gates_;  // the same of the gate
   float* panels_;
 };
 

@@ -26,8 +26,8 @@ LinearInputs::LinearInputs(const CpuContext& context, std::span<const LinearCall
     : one_scale_(calls[0].activations == Activations::kA8Token), x_(calls[0].x) {
   for (const LinearCall& call : calls) {
     want(integer_segment(*call.weights, call.activations));
-    if (call.epilogue.swiglu_up != nullptr) {
-      want(integer_segment(*call.epilogue.swiglu_up, call.activations));
+    if (call.epilogue.gate.matrix != nullptr) {
+      want(integer_segment(*call.epilogue.gate.matrix, call.activations));
     }
   }
   if (cuts_ == 0 && calls[0].rms_weight == nullptr) return;

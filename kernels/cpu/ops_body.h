@@ -26,8 +26,9 @@ void store_part(float* y, typename S::F value, int64_t n) {
   for (int64_t i = 0; i < n; ++i) y[i] = lanes[i];
 }
 
+// 1 / sqrt(mean square + epsilon).
 template <class S>
-void rms_norm(const float* x, const float* weight, float epsilon, int64_t n, float* y) {
+float inverse_rms(const float* x, float epsilon, int64_t n) {
   typename S::F squares = S::zero();
   int64_t c = 0;
   for (; c + S::kLanes <= n; c += S::kLanes) {
@@ -38,12 +39,29 @@ void rms_norm(const float* x, const float* weight, float epsilon, int64_t n, flo
     typename S::F v = load_part<S>(x + c, n - c, 0);
     squares = S::fma(v, v, squares);
   }
-  float inverse = 1.0f / std::sqrt(S::reduce_add(squares) / static_cast<float>(n) + epsilon);
+  return 1.0f / std::sqrt(S::reduce_add(squares) / static_cast<float>(n) + epsilon);
+}
+
+template <class S>
+void rms_norm(const float* x, const float* weight, float epsilon, int64_t n, float* y) {
+  float inverse = inverse_rms<S>(x, epsilon, n);
   typename S::F inverses = S::broadcast(inverse);
-  for (c = 0; c + S::kLanes <= n; c += S::kLanes) {
+  int64_t c = 0;
+  for (; c + S::kLanes <= n; c += S::kLanes) {
     S::store(y + c, S::mul(S::mul(S::load(x + c), inverses), S::load(weight + c)));
   }
   for (; c < n; ++c) y[c] = (x[c] * inverse) * weight[c];
+}
+
+template <class S>
+void add_rms_norm(const float* x, const float* weight, float epsilon, int64_t n, float* y) {
+  float inverse = inverse_rms<S>(x, epsilon, n);
+  typename S::F inverses = S::broadcast(inverse);
+  int64_t c = 0;
+  for (; c + S::kLanes <= n; c += S::kLanes) {
+    S::store(y + c, S::add(S::load(y + c), S::mul(S::mul(S::load(x + c), inverses), S::load(weight + c))));
+  }
+  for (; c < n; ++c) y[c] = y[c] + (x[c] * inverse) * weight[c];
 }
 
 template <class S, int kTokens>
@@ -132,21 +150,34 @@ void quantize(const float* x, int64_t n, int64_t segment, bool one_scale, int8_t
   }
 }
 
-template <class S>
-void silu_multiply(float* gate, const float* up, int64_t n) {
+// y = f(x, y) for n values.
+template <class S, typename Function>
+void each_pair(const float* x, int64_t n, float* y, Function f) {
   int64_t i = 0;
-  for (; i + S::kLanes <= n; i += S::kLanes) {
-    S::store(gate + i, S::mul(silu_ordered<S>(S::load(gate + i)), S::load(up + i)));
-  }
-  if (i < n) {
-    typename S::F gated = silu_ordered<S>(load_part<S>(gate + i, n - i, 0));
-    store_part<S>(gate + i, S::mul(gated, load_part<S>(up + i, n - i, 0)), n - i);
+  for (; i + S::kLanes <= n; i += S::kLanes) S::store(y + i, f(S::load(x + i), S::load(y + i)));
+  if (i < n) store_part<S>(y + i, f(load_part<S>(x + i, n - i, 0), load_part<S>(y + i, n - i, 0)), n - i);
+}
+
+template <class S>
+void gate(GateKind kind, const float* gates, int64_t n, float* y) {
+  using F = typename S::F;
+  if (kind == GateKind::kSilu) {
+    each_pair<S>(gates, n, y, [](F g, F v) { return S::mul(silu_ordered<S>(g), v); });
+  } else {
+    each_pair<S>(gates, n, y, [](F g, F v) { return S::mul(gelu_tanh_ordered<S>(g), v); });
   }
 }
 
 template <class S>
-void rope(const RopeStoreCall& call, const float* norm, int64_t heads, int64_t position, float* x) {
-  int64_t head_dim = call.kv.layout->head_dim, half = head_dim / 2;
+void cap(float limit, int64_t n, float* y) {
+  using F = typename S::F;
+  const F limits = S::broadcast(limit);
+  each_pair<S>(y, n, y, [limits](F v, F) { return cap_ordered<S>(v, limits); });
+}
+
+template <class S>
+void rope(const RopeStoreCall& call, const float* norm, int64_t heads, int64_t head_dim, int64_t position, float* x) {
+  int64_t half = (call.rotated > 0 ? call.rotated : head_dim) / 2;
   const float* cosines = call.cosines + position * half;
   const float* sines = call.sines + position * half;
   for (int64_t head = 0; head < heads; ++head, x += head_dim) {

@@ -18,9 +18,11 @@ void attend_split(const AttentionTile& tile, int64_t split, AttentionPartial* pa
 template <class S, auto kLoadKeys, auto kLoadValues>
 constexpr CpuOps ops_table() {
   return {.rms_norm = rms_norm<S>,
+          .add_rms_norm = add_rms_norm<S>,
           .multiply_panel = multiply_panel<S>,
           .quantize = quantize<S>,
-          .silu_multiply = silu_multiply<S>,
+          .gate = gate<S>,
+          .cap = cap<S>,
           .rope = rope<S>,
           .attend_split = attend_split<S, kLoadKeys, kLoadValues>,
           .merge = merge<S>,

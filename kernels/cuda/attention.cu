@@ -33,6 +33,10 @@ HALFTONE_KERNEL void HALFTONE_LAUNCH_BOUNDS(kThreads, 4)
         max = Max::of(max, maxes[i]);
       }
     }
+    if (call.sinks != nullptr) {
+      out = merged(out, max, 0.0f, call.sinks[head]);
+      sum = merged(sum, max, 1.0f, call.sinks[head]);
+    }
     call.y[row * call.y_stride + head * head_dim + d] = bf16_from_f32(out / sum);
   }
 }

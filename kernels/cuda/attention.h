@@ -14,6 +14,8 @@ struct DeviceAttention {
   int32_t heads = 0, rows = 0, sm_count = 1;
   float scale = 1;
   int32_t window = 0;
+  float cap = 0;                 // of scores; 0: none
+  const float* sinks = nullptr;  // [heads]; null: none
   float* partials =
       nullptr;  // [rows][heads][splits][2 + head_dim]: largest score, sum, values; null: one CTA walks all splits
   int32_t splits = 1;  // of the longest sequence, at least

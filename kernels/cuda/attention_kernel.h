@@ -79,7 +79,7 @@ HALFTONE_DEVICE float scale_of(const AttentionCta<kHeads>& cta, int is_value, in
 
 // Writes the split's scores to shared.weights. Returns the number of pipeline iterations that it consumed.
 template <typename Pages, int kHeads>
-HALFTONE_DEVICE int score_split(float scale, const AttentionCta<kHeads>& cta, const Split& split) {
+HALFTONE_DEVICE int score_split(const DeviceAttention& call, const AttentionCta<kHeads>& cta, const Split& split) {
   using Code = typename Pages::Code;
   int iteration = 0;
   for (int tile = split.first_tile(); tile < split.end; tile += kThreads) {
@@ -99,7 +99,10 @@ HALFTONE_DEVICE int score_split(float scale, const AttentionCta<kHeads>& cta, co
       });
     }
     HALFTONE_UNROLL
-    for (int h = 0; h < kHeads; ++h) dots.head[h] = dots.head[h] * scale;
+    for (int h = 0; h < kHeads; ++h) {
+      dots.head[h] = dots.head[h] * call.scale;
+      if (call.cap != 0) dots.head[h] = cap_ordered<ExpOps>(dots.head[h], call.cap);
+    }
     if (seen) cta.shared.weights[in_split] = dots;
   }
   block_barrier();
@@ -177,6 +180,19 @@ HALFTONE_DEVICE void merge(const SplitResult<kHeads>& split, SplitResult<kHeads>
   }
 }
 
+// A sink is a split of one position whose value is 0.
+template <int kHeads>
+HALFTONE_DEVICE void merge_sinks(const DeviceAttention& call, const AttentionCta<kHeads>& cta,
+                                 SplitResult<kHeads>* all) {
+  SplitResult<kHeads> sinks = {};
+  HALFTONE_UNROLL
+  for (int h = 0; h < kHeads; ++h) {
+    sinks.max.head[h] = h < cta.heads ? call.sinks[cta.first_head + h] : 0.0f;
+    sinks.sum.head[h] = 1;
+  }
+  merge(sinks, all);
+}
+
 HALFTONE_DEVICE int64_t partial_at(const DeviceAttention& call, int row, int head, int split, int head_dim) {
   return ((static_cast<int64_t>(row) * call.heads + head) * call.splits + split) * (2 + head_dim);
 }
@@ -251,7 +267,7 @@ HALFTONE_KERNEL void HALFTONE_LAUNCH_BOUNDS(kThreads, 4)
     if constexpr (Pages::kHasScales) load_scales<Pages>(cta, split);
     if (i == first_split) load_queries(call, cta);
     SplitResult<kHeads> one;
-    const int iterations = score_split<Pages>(call.scale, cta, split);
+    const int iterations = score_split<Pages>(call, cta, split);
     weigh_split(cta, split, &one);
     add_values<Pages>(cta, split, iterations, &one);
     if (i == first_split) {
@@ -261,6 +277,7 @@ HALFTONE_KERNEL void HALFTONE_LAUNCH_BOUNDS(kThreads, 4)
     }
   }
   if (call.partials != nullptr) return put_partials(call, cta, first_split, all);
+  if (call.sinks != nullptr) merge_sinks(call, cta, &all);
   uint16_t* y = call.y + cta.row * call.y_stride + cta.first_head * kv.head_dim;
   each_output(
       cta, [&](int h, int i, int d) { y[h * kv.head_dim + d] = bf16_from_f32(all.out[i].head[h] / all.sum.head[h]); });

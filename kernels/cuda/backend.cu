@@ -3,15 +3,18 @@
 #include <algorithm>
 #include <bit>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #include "kernels/contract/check.h"
 #include "kernels/cuda/batch_memory.h"
+#include "kernels/cuda/experts.h"
 #include "kernels/cuda/gather.h"
 #include "kernels/cuda/graphs.h"
 #include "kernels/cuda/kv.h"
 #include "kernels/cuda/linear.h"
 #include "kernels/cuda/logit_reducer.h"
+#include "kernels/cuda/norm.h"
 #include "kernels/cuda/prepare.h"
 #include "kernels/cuda/roofline.h"
 
@@ -41,7 +44,8 @@ class Backend final : public Device {
         batch_(stream_, ledger),
         graphs_(stream_, ledger),
         reducer_(stream_, ledger),
-        clamped_(stream_, ledger) {
+        clamped_(stream_, ledger),
+        experts_(stream_, ledger) {
     clamped_.reserve(1);
     clear_clamped();
   }
@@ -114,14 +118,22 @@ class Backend final : public Device {
   void embed(const EmbedCall& call) override {
     const CudaFormat& format = *find_cuda_format(*call.weights->format);
     const DeviceBatch batch = batch_.device();
-    stream_.check(
-        format.embed(device_matrix(*call.weights), batch.ids, batch.tokens, static_cast<uint16_t*>(call.y.data),
-                     call.y.stride, static_cast<int>(call.y.rows), stream_.get()),
-        "embedding");
+    const DeviceEmbed embed{
+        batch.ids, batch.tokens, static_cast<uint16_t*>(call.y.data), call.y.stride, static_cast<int32_t>(call.y.rows),
+        call.scale};
+    stream_.check(format.embed(device_matrix(*call.weights), embed, stream_.get()), "embedding");
   }
   void linear(std::span<const LinearCall> calls) override {
     HALFTONE_CUDA_NAMESPACE::linear(calls, workspace_, sm_count_, stream_);
   }
+  void norm(const NormCall& call) override {
+    stream_.check(HALFTONE_CUDA_NAMESPACE::norm(call, stream_.get()), "norm");
+  }
+  void route(const RouteCall& call) override {
+    stream_.check(HALFTONE_CUDA_NAMESPACE::route(call, batch_.device().tokens, stream_.get()), "routing");
+  }
+  void experts(const ExpertsCall& call) override { experts_read_ += experts_.run(call, workspace_, sm_count_); }
+  bool replays_experts() const override { return false; }
   void rope_store(const RopeStoreCall& call) override {
     DeviceRope rope;
     rope.q = static_cast<uint16_t*>(call.q.data);
@@ -130,6 +142,7 @@ class Backend final : public Device {
     rope.q_stride = call.q.stride, rope.k_stride = call.k.stride, rope.v_stride = call.v.stride;
     rope.heads = static_cast<int32_t>(call.heads);
     rope.rows = static_cast<int32_t>(call.q.rows);
+    rope.rotated = static_cast<int32_t>(call.rotated > 0 ? call.rotated : call.kv.shape().head_dim);
     rope.q_norm = call.q_norm, rope.k_norm = call.k_norm;
     rope.epsilon = call.rms_epsilon;
     rope.cosines = call.cosines, rope.sines = call.sines;
@@ -146,9 +159,11 @@ class Backend final : public Device {
     attention.rows = static_cast<int32_t>(call.q.rows);
     attention.scale = call.scale;
     attention.window = static_cast<int32_t>(call.window);
+    attention.cap = call.cap;
+    attention.sinks = call.sinks;
     attention.splits = batch_.splits();
     attention.sm_count = sm_count_;
-    const size_t wanted = attention_partial_bytes(call.q.rows, call.heads, call.kv.layout->head_dim, attention.splits);
+    const size_t wanted = attention_partial_bytes(call.q.rows, call.heads, call.kv.shape().head_dim, attention.splits);
     const bool shared = attention.splits > 1 && wanted <= workspace_.bytes;
     if (shared) attention.partials = reinterpret_cast<float*>(workspace_.data);
     const CudaKvFormat& format = *find_cuda_kv_format(*call.kv.layout->format);
@@ -170,6 +185,7 @@ class Backend final : public Device {
   uint32_t rank(const float* logits, int64_t vocabulary, int32_t id) override {
     return reducer_.rank(logits, vocabulary, id);
   }
+  int64_t take_experts_read() override { return std::exchange(experts_read_, 0); }
   int64_t take_clamped() override {
     if (!stream_.ok()) return 0;
     clamped_.download(1);
@@ -191,16 +207,16 @@ class Backend final : public Device {
     stream_.synchronize();
   }
   DeviceKv device_kv(const KvTarget& target) const {
-    const KvLayout& layout = *target.layout;
+    const KvLayer& layer = target.shape();
     DeviceKv kv;
-    kv.layer = target.arena + static_cast<size_t>(target.layer) * layout.layer_bytes;
-    kv.page_bytes = layout.page_bytes;
-    kv.head_bytes = static_cast<uint32_t>(layout.head_bytes);
-    kv.scales_offset = static_cast<uint32_t>(layout.scales_offset);
-    kv.page_tokens = static_cast<int32_t>(layout.page_tokens);
-    kv.page_shift = std::countr_zero(static_cast<uint32_t>(layout.page_tokens));
-    kv.kv_heads = static_cast<int32_t>(layout.kv_heads);
-    kv.head_dim = static_cast<int32_t>(layout.head_dim);
+    kv.layer = target.at(0);
+    kv.page_bytes = target.layout->page_bytes;
+    kv.head_bytes = static_cast<uint32_t>(layer.head_bytes);
+    kv.scales_offset = static_cast<uint32_t>(layer.scales_offset);
+    kv.page_tokens = static_cast<int32_t>(layer.page_tokens);
+    kv.page_shift = std::countr_zero(static_cast<uint32_t>(layer.page_tokens));
+    kv.kv_heads = static_cast<int32_t>(layer.kv_heads);
+    kv.head_dim = static_cast<int32_t>(layer.head_dim);
     return kv;
   }
 
@@ -213,6 +229,8 @@ class Backend final : public Device {
   Graphs graphs_;
   LogitReducer reducer_;
   Staging<int32_t> clamped_;
+  ExpertRunner experts_;
+  int64_t experts_read_ = 0;
   Workspace workspace_;
   int64_t rows_ = 0;
   std::mutex copies_;

@@ -52,7 +52,15 @@ HALFTONE_DEVICE OutputRow output_of_row(const EpilogueCall& call, int row) {
   return out;
 }
 
-// A thread for each output of a token.
+template <typename Y>
+HALFTONE_DEVICE float activated_gate(const EpilogueCall& call, float value, int64_t token, int row) {
+  if (call.addend != nullptr) {
+    value = value + Y::load(static_cast<const typename Y::Stored*>(call.addend)[token * call.addend_stride + row]);
+  }
+  return call.gate == GateKind::kSilu ? silu_ordered<ExpOps>(value) : gelu_tanh_ordered<ExpOps>(value);
+}
+
+// A thread for each output of a token. y may be the partials themselves, where there is one of a float32 output.
 template <typename Y>
 HALFTONE_KERNEL void HALFTONE_LAUNCH_BOUNDS(kThreads, 4) epilogue_kernel(EpilogueCall call) {
   pdl_trigger();
@@ -63,7 +71,8 @@ HALFTONE_KERNEL void HALFTONE_LAUNCH_BOUNDS(kThreads, 4) epilogue_kernel(Epilogu
   const int64_t token = blockIdx.y, at = token * call.partial_rows + row;
   float value = add_up(call, at);
   if (out.output.bias != nullptr) value = value + out.output.bias[out.row];
-  if (call.swiglu) value = silu_ordered<ExpOps>(value) * add_up(call, at + out.output.rows);
+  if (call.gated) value = activated_gate<Y>(call, add_up(call, at + out.output.rows), token, out.row) * value;
+  if (call.cap != 0) value = cap_ordered<ExpOps>(value, call.cap);
   auto* y = static_cast<typename Y::Stored*>(out.output.y) + token * out.output.y_stride + out.row;
   if (call.add_to_y) value = Y::load(*y) + value;
   *y = Y::store(value);

@@ -27,9 +27,9 @@ HALFTONE_DEVICE float scaled(const DeviceMatrix& m, float value, const uint16_t*
 
 // Row ids[t] of the matrix for each token, one CTA each.
 template <typename Codes>
-HALFTONE_KERNEL void HALFTONE_LAUNCH_BOUNDS(kEmbedThreads, 8)
-    embed_kernel(DeviceMatrix m, const int32_t* ids, const int32_t* tokens, uint16_t* y, int64_t stride) {
-  const int token = static_cast<int>(blockIdx.x), id = token < *tokens ? ids[token] : 0, row = id % kBlockRows;
+HALFTONE_KERNEL void HALFTONE_LAUNCH_BOUNDS(kEmbedThreads, 8) embed_kernel(DeviceMatrix m, DeviceEmbed call) {
+  const int token = static_cast<int>(blockIdx.x), id = token < *call.tokens ? call.ids[token] : 0,
+            row = id % kBlockRows;
   const int m_tile = row / kMTileRows, m_tile_row = row % kMTileRows, block = id / kBlockRows;
   const auto* words = reinterpret_cast<const uint32_t*>(m.codes + static_cast<uint64_t>(block) * m.block_codes) +
                       m_tile * m.tiles * kTileWords<Codes>;
@@ -45,15 +45,14 @@ HALFTONE_KERNEL void HALFTONE_LAUNCH_BOUNDS(kEmbedThreads, 8)
     const uint32_t code = words[at.word] >> at.shift & ((1u << Codes::kBits) - 1);
     const int group = Codes::kScaled ? c / m.group : 0;
     const float value = scaled<Codes>(m, Codes::value(code), scales + group * group_numbers);
-    y[token * stride + c] = token < *tokens ? bf16_from_f32(value) : uint16_t{0};
+    call.y[token * call.stride + c] = token < *call.tokens ? bf16_from_f32(value * call.scale) : uint16_t{0};
   }
 }
 
 template <typename Codes>
-cudaError_t embed_by(const DeviceMatrix& m, const int32_t* ids, const int32_t* tokens, uint16_t* y, int64_t stride,
-                     int rows, cudaStream_t stream) {
-  const LaunchShape shape{dim3(static_cast<unsigned>(rows)), dim3(kEmbedThreads), 0, stream};
-  return launch(embed_kernel<Codes>, shape, m, ids, tokens, y, stride);
+cudaError_t embed_by(const DeviceMatrix& m, const DeviceEmbed& call, cudaStream_t stream) {
+  const LaunchShape shape{dim3(static_cast<unsigned>(call.rows)), dim3(kEmbedThreads), 0, stream};
+  return launch(embed_kernel<Codes>, shape, m, call);
 }
 
 template <typename Codes>

@@ -26,8 +26,8 @@ bool are_alike(const PackedMatrix& a, const PackedMatrix& b) {
 
 // Whether one launch and one epilogue can serve both calls.
 bool can_fuse(const LinearCall& a, const LinearCall& b) {
-  return are_alike(*a.weights, *b.weights) && a.epilogue.swiglu_up == nullptr && b.epilogue.swiglu_up == nullptr &&
-         a.epilogue.add_to_y == b.epilogue.add_to_y && a.y.dtype == b.y.dtype;
+  return are_alike(*a.weights, *b.weights) && a.epilogue.gate.matrix == nullptr && b.epilogue.gate.matrix == nullptr &&
+         a.epilogue.add_to_y == b.epilogue.add_to_y && a.epilogue.cap == b.epilogue.cap && a.y.dtype == b.y.dtype;
 }
 
 // How many calls, from the first one on, are fused into one launch. Depends only on the model, because the number of
@@ -38,18 +38,19 @@ size_t fused_calls(std::span<const LinearCall> calls) {
   return count;
 }
 
-bool is_plain(const LinearCall& call) {
+// Whether the GEMM can write to y: a cap is applied there.
+bool writes_to_y(const LinearCall& call) {
   const Epilogue& e = call.epilogue;
-  return e.bias == nullptr && e.swiglu_up == nullptr && !e.add_to_y && call.y.dtype == DType::kF32;
+  return e.bias == nullptr && e.gate.matrix == nullptr && !e.add_to_y && call.y.dtype == DType::kF32;
 }
 
-// Calls fused into one launch: the rows of their matrices, or of a SwiGLU's two, lie side by side in the partials.
+// Calls fused into one launch: the rows of their matrices, or of one and its gate, lie side by side in the partials.
 class FusedLinear {
  public:
   FusedLinear(std::span<const LinearCall> calls, int sm_count, Stream& stream)
       : calls_(calls), sm_count_(sm_count), stream_(stream) {
     for (const LinearCall& call : calls) add(*call.weights);
-    if (calls[0].epilogue.swiglu_up != nullptr) add(*calls[0].epilogue.swiglu_up);
+    if (calls[0].epilogue.gate.matrix != nullptr) add(*calls[0].epilogue.gate.matrix);
     k_splits_ = gemm::plan_k_splits(launch_of({}).row_blocks(), weights_[0].tiles, sm_count_);
   }
 
@@ -57,10 +58,12 @@ class FusedLinear {
   void run(const Prepared& x, float* partials, int64_t capacity) const {
     GemmLaunch whole = launch_of(x);
     const gemm::Plan whole_plan = plan(whole);
-    if (matrices_ == 1 && is_plain(calls_[0]) && whole_plan.split_partials == 1) {
+    if (matrices_ == 1 && writes_to_y(calls_[0]) && whole_plan.split_partials == 1) {
       whole.out = static_cast<float*>(calls_[0].y.data);
       whole.out_stride = calls_[0].y.stride;
-      return multiply(whole, whole_plan);
+      multiply(whole, whole_plan);
+      if (calls_[0].epilogue.cap != 0) finish(whole.out, 1, x.tokens, 0, whole.out_stride);
+      return;
     }
     const int64_t fit = capacity / (rows_ * k_splits_) / kSliceTokens * kSliceTokens;
     HALFTONE_CHECK(fit > 0);
@@ -87,7 +90,7 @@ class FusedLinear {
     return gemm::plan_gemm(p.row_blocks(), p.x.tokens, p.k_splits, sm_count_);
   }
 
-  // One kernel launch; two where a SwiGLU's matrices are not alike.
+  // One kernel launch; two where a matrix and its gate are not alike.
   void multiply(GemmLaunch all, gemm::Plan plan) const {
     for (int first = 0, next = 0; first < matrices_; first = next) {
       GemmLaunch alike = all;
@@ -109,16 +112,28 @@ class FusedLinear {
     p.partial_stride = x.tokens * p.out_stride;
     const gemm::Plan cut = plan(p);
     multiply(p, cut);
+    finish(partials, cut.split_partials, x.tokens, first, rows_);
+  }
+
+  // The epilogue of `tokens` tokens from `first` on. partials: [split_partials][tokens][partial_rows].
+  void finish(const float* partials, int split_partials, int64_t tokens, int64_t first, int64_t partial_rows) const {
+    const Epilogue& wanted = calls_[0].epilogue;
     EpilogueCall epilogue;
     epilogue.partials = partials;
-    epilogue.split_partials = cut.split_partials;
-    epilogue.tokens = x.tokens;
-    epilogue.partial_rows = static_cast<int32_t>(rows_);
+    epilogue.split_partials = split_partials;
+    epilogue.tokens = static_cast<int32_t>(tokens);
+    epilogue.partial_rows = static_cast<int32_t>(partial_rows);
     epilogue.count = static_cast<int32_t>(calls_.size());
-    epilogue.swiglu = calls_[0].epilogue.swiglu_up != nullptr;
-    epilogue.add_to_y = calls_[0].epilogue.add_to_y;
+    epilogue.gated = wanted.gate.matrix != nullptr;
+    epilogue.gate = wanted.gate.kind;
+    if (wanted.gate.addend.data != nullptr) {
+      epilogue.addend = rows_of(wanted.gate.addend, first, tokens).data;
+      epilogue.addend_stride = wanted.gate.addend.stride;
+    }
+    epilogue.cap = wanted.cap;
+    epilogue.add_to_y = wanted.add_to_y;
     for (size_t i = 0; i < calls_.size(); ++i) {
-      const Tensor y = rows_of(calls_[i].y, first, x.tokens);
+      const Tensor y = rows_of(calls_[i].y, first, tokens);
       epilogue.outputs[i] = {y.data, y.stride, calls_[i].epilogue.bias,
                              static_cast<int32_t>(calls_[i].weights->shape.rows)};
     }

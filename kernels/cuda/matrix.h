@@ -75,6 +75,16 @@ struct GemmLaunch {
   }
 };
 
+// y[t] = scale * row ids[t] as bf16; zeros from *tokens on.
+struct DeviceEmbed {
+  const int32_t* ids = nullptr;
+  const int32_t* tokens = nullptr;
+  uint16_t* y = nullptr;  // [rows][stride]
+  int64_t stride = 0;
+  int32_t rows = 0;
+  float scale = 1;
+};
+
 // The CUDA side of a weight format; kernels/weights/weights_cuda.cu lists them.
 struct CudaFormat {
   const WeightFormat* format = nullptr;
@@ -83,9 +93,7 @@ struct CudaFormat {
   // Writes one block of a matrix from up to 64 rows; both images, in the host's memory, begin zeroed.
   void (*pack_block)(const PackedShape& shape, const WeightRows& rows, std::byte* codes, std::byte* scales) = nullptr;
   cudaError_t (*multiply)(const GemmLaunch& launch, const gemm::Plan& plan, cudaStream_t stream) = nullptr;
-  // y[t] = row ids[t] as bf16; zeros from *tokens on. y: [rows][stride].
-  cudaError_t (*embed)(const DeviceMatrix& weights, const int32_t* ids, const int32_t* tokens, uint16_t* y,
-                       int64_t stride, int rows, cudaStream_t stream) = nullptr;
+  cudaError_t (*embed)(const DeviceMatrix& weights, const DeviceEmbed& call, cudaStream_t stream) = nullptr;
 };
 
 std::span<const CudaFormat* const> all_cuda_formats();

@@ -11,10 +11,11 @@ struct DeviceRope {
   const uint16_t* v = nullptr;
   int64_t q_stride = 0, k_stride = 0, v_stride = 0;
   int32_t heads = 0, rows = 0;
+  int32_t rotated = 0;  // dimensions of a head that turn
   const float* q_norm = nullptr;
   const float* k_norm = nullptr;
   float epsilon = 0;
-  const float* cosines = nullptr;
+  const float* cosines = nullptr;  // [positions][rotated / 2]
   const float* sines = nullptr;
   int32_t* clamped = nullptr;  // counts up
 };

@@ -13,7 +13,7 @@ namespace halftone::HALFTONE_CUDA_NAMESPACE::rope {
 // One head of one token, by one warp: from bf16 to float32 in shared memory, normalized and rotated.
 HALFTONE_DEVICE void norm_and_rotate(const DeviceRope& call, const uint16_t* from, const float* norm, int head_dim,
                                      int position, float* x) {
-  const int lane = static_cast<int>(threadIdx.x), half = head_dim / 2;
+  const int lane = static_cast<int>(threadIdx.x), half = call.rotated / 2;
   float squares = 0;
   for (int i = lane; i < head_dim; i += kWarp) {
     x[i] = f32_from_bf16(from[i]);

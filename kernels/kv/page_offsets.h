@@ -6,23 +6,23 @@
 
 namespace halftone {
 
-static inline int64_t kv_values_per_head(const KvLayout& layout) { return layout.head_dim * layout.page_tokens; }
+static inline int64_t kv_values_per_head(const KvLayer& layer) { return layer.head_dim * layer.page_tokens; }
 
-static inline const std::byte* kv_keys(const KvLayout& layout, const std::byte* layer, int64_t head) {
-  return layer + static_cast<size_t>(head) * layout.head_bytes;
+static inline const std::byte* kv_keys(const KvLayer& layer, const std::byte* data, int64_t head) {
+  return data + static_cast<size_t>(head) * layer.head_bytes;
 }
 
-static inline const std::byte* kv_values(const KvLayout& layout, const std::byte* layer, int64_t head) {
-  return layer + static_cast<size_t>(head) * layout.head_bytes + layout.head_bytes / 2;
+static inline const std::byte* kv_values(const KvLayer& layer, const std::byte* data, int64_t head) {
+  return data + static_cast<size_t>(head) * layer.head_bytes + layer.head_bytes / 2;
 }
 
 // [page_tokens] f16, of the keys or of the values.
-static inline const std::byte* kv_key_scales(const KvLayout& layout, const std::byte* layer, int64_t head) {
-  return layer + layout.scales_offset + static_cast<size_t>(head * 2 * layout.page_tokens) * 2;
+static inline const std::byte* kv_key_scales(const KvLayer& layer, const std::byte* data, int64_t head) {
+  return data + layer.scales_offset + static_cast<size_t>(head * 2 * layer.page_tokens) * 2;
 }
 
-static inline const std::byte* kv_value_scales(const KvLayout& layout, const std::byte* layer, int64_t head) {
-  return layer + layout.scales_offset + static_cast<size_t>((head * 2 + 1) * layout.page_tokens) * 2;
+static inline const std::byte* kv_value_scales(const KvLayer& layer, const std::byte* data, int64_t head) {
+  return data + layer.scales_offset + static_cast<size_t>((head * 2 + 1) * layer.page_tokens) * 2;
 }
 
 }  // namespace halftone

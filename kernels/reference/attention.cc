@@ -24,12 +24,15 @@ struct Query {
   const float* q;  // [head_dim]
   int64_t head_dim;
   float scale;
+  float cap;
+  const float* sink;  // of its head; null: none
 };
 
 float score(const Query& query, const float* key) {
   float dot = 0;
   for (int64_t d = 0; d < query.head_dim; ++d) dot = std::fma(query.q[d], key[d], dot);
-  return dot * query.scale;
+  const float score = dot * query.scale;
+  return query.cap != 0 ? cap_ordered(score, query.cap) : score;
 }
 
 // Positions [first, end) of one split, end > first.
@@ -77,20 +80,24 @@ void attend(const Query& query, const StoredHead& stored, int64_t position, int6
     }
     t = end;
   }
+  if (query.sink != nullptr) {
+    merge({*query.sink, 1, std::vector<float>(static_cast<size_t>(query.head_dim), 0.0f)}, *all);
+  }
   for (int64_t d = 0; d < query.head_dim; ++d) y[d] = all->out[static_cast<size_t>(d)] / all->sum;
 }
 
 }  // namespace
 
 void attention(const StepBatch& batch, const AttentionCall& call) {
-  const int64_t head_dim = call.kv.layout->head_dim, group = call.heads / call.kv.layout->kv_heads;
+  const int64_t head_dim = call.kv.shape().head_dim, group = call.heads / call.kv.shape().kv_heads;
   for (const AttentionSequence& sequence : batch.sequences) {
-    for (int64_t kv_head = 0; kv_head < call.kv.layout->kv_heads; ++kv_head) {
+    for (int64_t kv_head = 0; kv_head < call.kv.shape().kv_heads; ++kv_head) {
       const StoredHead stored = load_stored_head(call.kv, sequence, kv_head, sequence.first_position + sequence.tokens);
       for (int64_t head = kv_head * group; head < (kv_head + 1) * group; ++head) {
         for (int64_t i = 0; i < sequence.tokens; ++i) {
           const int64_t row = sequence.first_token + i;
-          const Query query{call.q.f32(row) + head * head_dim, head_dim, call.scale};
+          const Query query{call.q.f32(row) + head * head_dim, head_dim, call.scale, call.cap,
+                            call.sinks != nullptr ? call.sinks + head : nullptr};
           attend(query, stored, sequence.first_position + i, call.window, call.y.f32(row) + head * head_dim);
         }
       }

@@ -28,6 +28,8 @@ constexpr double kBf16Rounding = 0x1p-8;  // of one value; half of it would do b
 
 // [tokens * rows]. With add_to_y the call's y is read as it is before the operation.
 std::vector<Bounded> exact_linear(const LinearCall& call, const LinearRounding& rounding = {});
+// [rows * cols]; of `rounding` the output's.
+std::vector<Bounded> exact_norm(const NormCall& call, const LinearRounding& rounding = {});
 // [rows of q * heads * head_dim]; rows that belong to no sequence are zero.
 std::vector<Bounded> exact_attention(const StepBatch& batch, const AttentionCall& call);
 // Of scale * row. `additions`: that a term goes through on its way to the sum; 0: as many as there are terms, in any

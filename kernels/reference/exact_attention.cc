@@ -14,6 +14,8 @@ struct Query {
   const float* q;  // [head_dim]
   int64_t head_dim;
   double scale;
+  double cap;
+  const float* sink;  // of its head; null: none
 };
 
 struct Scores {
@@ -33,11 +35,17 @@ Scores score(const Query& query, const StoredHead& stored, int64_t first, int64_
       dot += term;
       terms += std::fabs(term);
     }
-    scores.values.push_back(dot * query.scale);
-    scores.max = std::max(scores.max, scores.values.back());
-    scores.error =
-        std::max(scores.error, terms * std::fabs(query.scale) * static_cast<double>(query.head_dim + 1) * kU);
+    double score = dot * query.scale;
+    double error = terms * std::fabs(query.scale) * static_cast<double>(query.head_dim + 1) * kU;
+    if (query.cap != 0) {  // no steeper than 1; 8 roundings of the result
+      score = query.cap * std::tanh(score / query.cap);
+      error += 8 * kU * (std::fabs(score) + error);
+    }
+    scores.values.push_back(score);
+    scores.max = std::max(scores.max, score);
+    scores.error = std::max(scores.error, error);
   }
+  if (query.sink != nullptr) scores.max = std::max(scores.max, static_cast<double>(*query.sink));
   for (double value : scores.values) scores.spread = std::max(scores.spread, std::min(104.0, scores.max - value));
   return scores;
 }
@@ -45,12 +53,12 @@ Scores score(const Query& query, const StoredHead& stored, int64_t first, int64_
 // out: [head_dim].
 void attend(const Query& query, const StoredHead& stored, int64_t first, int64_t end, Bounded* out) {
   Scores scores = score(query, stored, first, end);
-  double sum = 0;
+  double sum = query.sink != nullptr ? std::exp(*query.sink - scores.max) : 0;
   for (double& value : scores.values) sum += value = std::exp(value - scores.max);
   // Each weight is an exp of a rounded difference of two scores, rescaled at most twice for each split of at least 16
   // terms.
   const double of_weight = 2 * (2 * scores.error + scores.spread * kU) + 16 * kU;
-  const double of_sums = static_cast<double>(end - first) * 2 * kU;
+  const double of_sums = static_cast<double>(end - first + 1) * 2 * kU;
   for (int64_t d = 0; d < query.head_dim; ++d) {
     double value = 0, terms = 0;
     for (int64_t t = first; t < end; ++t) {
@@ -66,7 +74,7 @@ void attend(const Query& query, const StoredHead& stored, int64_t first, int64_t
 }  // namespace
 
 std::vector<Bounded> exact_attention(const StepBatch& batch, const AttentionCall& call) {
-  const int64_t head_dim = call.kv.layout->head_dim, group = call.heads / call.kv.layout->kv_heads;
+  const int64_t head_dim = call.kv.shape().head_dim, group = call.heads / call.kv.shape().kv_heads;
   const int64_t width = call.heads * head_dim;
   std::vector<Bounded> out(static_cast<size_t>(call.q.rows * width));
   for (const AttentionSequence& sequence : batch.sequences) {
@@ -75,7 +83,8 @@ std::vector<Bounded> exact_attention(const StepBatch& batch, const AttentionCall
       const StoredHead stored = load_stored_head(call.kv, sequence, head / group, positions);
       for (int64_t i = 0; i < sequence.tokens; ++i) {
         const int64_t row = sequence.first_token + i, position = sequence.first_position + i;
-        const Query query{call.q.f32(row) + head * head_dim, head_dim, call.scale};
+        const Query query{call.q.f32(row) + head * head_dim, head_dim, call.scale, call.cap,
+                          call.sinks != nullptr ? call.sinks + head : nullptr};
         attend(query, stored, first_visible(position, call.window), position + 1,
                &out[static_cast<size_t>(row * width + head * head_dim)]);
       }

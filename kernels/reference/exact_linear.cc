@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 
 #include "kernels/contract/check.h"
 #include "kernels/reference/exact.h"
@@ -112,13 +113,27 @@ Bounded plus(const Bounded& a, double b) {
   return {sum, a.bound + kU * (std::fabs(sum) + a.bound)};
 }
 
-// silu(gate) * up. |silu'| <= 1.1; silu itself is made of an exp, a sum and a division.
-Bounded swiglu(const Bounded& gate, const Bounded& up) {
-  const double silu = gate.value / (1 + std::exp(-gate.value));
-  const double silu_bound = 1.1 * gate.bound + 6 * kU * (std::fabs(silu) + 1.1 * gate.bound);
-  const double value = silu * up.value;
-  const double bound = silu_bound * std::fabs(up.value) + std::fabs(silu) * up.bound + silu_bound * up.bound;
+// Of a gate's product. Both slopes are at most 1.13. silu is made of an exp, a sum and a division; the exponent of GELU
+// is rounded four times more, where |exponent| times what GELU loses by it, e^-|exponent|, is at most 1.
+Bounded activated(GateKind kind, const Bounded& gate) {
+  const double x = gate.value;
+  const double exponent =
+      kind == GateKind::kSilu ? -x : -2 * std::sqrt(2 / std::numbers::pi) * (x + 0.044715 * x * x * x);
+  const double value = x / (1 + std::exp(exponent));
+  const double roundings = kind == GateKind::kSilu ? 6 * std::fabs(value) : 6 * std::fabs(value) + 8 * std::fabs(x);
+  return {value, 1.13 * gate.bound + kU * (roundings + 8 * gate.bound)};
+}
+
+Bounded times(const Bounded& a, const Bounded& b) {
+  const double value = a.value * b.value;
+  const double bound = a.bound * std::fabs(b.value) + std::fabs(a.value) * b.bound + a.bound * b.bound;
   return {value, bound + kU * (std::fabs(value) + bound)};
+}
+
+// tanh is no steeper than 1; 6 roundings: the quotient's, tanh's 3 ulps, the product's.
+Bounded capped(const Bounded& x, double cap) {
+  const double value = cap * std::tanh(x.value / cap);
+  return {value, x.bound + 8 * kU * (std::fabs(value) + x.bound)};
 }
 
 }  // namespace
@@ -131,15 +146,37 @@ std::vector<Bounded> exact_linear(const LinearCall& call, const LinearRounding& 
   auto product = [&](const PackedMatrix& weights) {
     return multiply(weights, inputs, tokens, call.activations, rounding.minimum_apart);
   };
-  std::vector<Bounded> out = product(*call.weights), up;
-  if (epilogue.swiglu_up != nullptr) up = product(*epilogue.swiglu_up);
+  std::vector<Bounded> out = product(*call.weights), gates;
+  if (epilogue.gate.matrix != nullptr) gates = product(*epilogue.gate.matrix);
   for (int64_t t = 0; t < tokens; ++t) {
     for (int64_t r = 0; r < rows; ++r) {
       const size_t i = static_cast<size_t>(t * rows + r);
       if (epilogue.bias != nullptr) out[i] = plus(out[i], epilogue.bias[r]);
-      if (epilogue.swiglu_up != nullptr) out[i] = swiglu(out[i], up[i]);
+      if (epilogue.gate.matrix != nullptr) {
+        if (epilogue.gate.addend.data != nullptr) gates[i] = plus(gates[i], epilogue.gate.addend.f32(t)[r]);
+        out[i] = times(activated(epilogue.gate.kind, gates[i]), out[i]);
+      }
+      if (epilogue.cap != 0) out[i] = capped(out[i], epilogue.cap);
       if (epilogue.add_to_y) out[i] = plus(out[i], call.y.f32(t)[r]);
       out[i].bound += rounding.output * (std::fabs(out[i].value) + out[i].bound);
+    }
+  }
+  return out;
+}
+
+std::vector<Bounded> exact_norm(const NormCall& call, const LinearRounding& rounding) {
+  LinearCall normed;
+  normed.x = call.x;
+  normed.rms_weight = call.weight;
+  normed.rms_epsilon = call.epsilon;
+  const Inputs inputs = inputs_of(normed);
+  std::vector<Bounded> out;
+  for (int64_t t = 0; t < call.x.rows; ++t) {
+    for (int64_t c = 0; c < call.x.cols; ++c) {
+      const double value = inputs.values[static_cast<size_t>(t * call.x.cols + c)];
+      out.push_back({value, std::fabs(value) * inputs.error});
+      if (call.add_to_y) out.back() = plus(out.back(), call.y.f32(t)[c]);
+      out.back().bound += rounding.output * (std::fabs(out.back().value) + out.back().bound);
     }
   }
   return out;

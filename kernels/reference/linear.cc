@@ -91,12 +91,20 @@ void multiply(const PackedMatrix& matrix, const Tensor& x, Activations activatio
   }
 }
 
+// The activation of one value of the gate's product.
+float gate_of(const LinearGate& gate, float product, int64_t token, int64_t row) {
+  if (gate.addend.data != nullptr) product = product + gate.addend.f32(token)[row];
+  return gate.kind == GateKind::kSilu ? silu_ordered(product) : gelu_tanh_ordered(product);
+}
+
 }  // namespace
 
 void embed(const StepBatch& batch, const EmbedCall& call) {
   const PackedMatrix& weights = *call.weights;
   for (size_t t = 0; t < batch.tokens.size(); ++t) {
-    weights.format->unpack_rows(weights, batch.tokens[t], 1, call.y.f32(static_cast<int64_t>(t)));
+    float* y = call.y.f32(static_cast<int64_t>(t));
+    weights.format->unpack_rows(weights, batch.tokens[t], 1, y);
+    for (int64_t c = 0; c < call.y.cols; ++c) y[c] = y[c] * call.scale;
   }
 }
 
@@ -110,16 +118,17 @@ void linear(const LinearCall& call) {
   }
   const Epilogue& epilogue = call.epilogue;
   const int64_t rows = call.weights->shape.rows;
-  std::vector<float> result, up;
+  std::vector<float> result, gates;
   multiply(*call.weights, x, call.activations, result);
-  if (epilogue.swiglu_up != nullptr) multiply(*epilogue.swiglu_up, x, call.activations, up);
+  if (epilogue.gate.matrix != nullptr) multiply(*epilogue.gate.matrix, x, call.activations, gates);
   for (int64_t t = 0; t < x.rows; ++t) {
     float* y = call.y.f32(t);
     for (int64_t r = 0; r < rows; ++r) {
       const size_t i = static_cast<size_t>(t * rows + r);
       float value = result[i];
       if (epilogue.bias != nullptr) value = value + epilogue.bias[r];
-      if (epilogue.swiglu_up != nullptr) value = silu_ordered(value) * up[i];
+      if (epilogue.gate.matrix != nullptr) value = gate_of(epilogue.gate, gates[i], t, r) * value;
+      if (epilogue.cap != 0) value = cap_ordered(value, epilogue.cap);
       y[r] = epilogue.add_to_y ? y[r] + value : value;
     }
   }

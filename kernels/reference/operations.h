@@ -12,6 +12,9 @@ void rms_norm(const Tensor& x, const float* weight, float epsilon, const Tensor&
 
 void embed(const StepBatch& batch, const EmbedCall& call);
 void linear(const LinearCall& call);
+void norm(const NormCall& call);
+void route(const StepBatch& batch, const RouteCall& call);
+void experts(const ExpertsCall& call);
 // Returns how many values were clamped.
 int64_t rope_store(const StepBatch& batch, const RopeStoreCall& call);
 void attention(const StepBatch& batch, const AttentionCall& call);

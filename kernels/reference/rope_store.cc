@@ -9,7 +9,7 @@ namespace {
 
 // One head of one token, in place. x: [head_dim].
 void norm_and_rotate(const RopeStoreCall& call, const float* norm, int64_t position, float* x) {
-  const int64_t head_dim = call.kv.layout->head_dim, half = head_dim / 2;
+  const int64_t head_dim = call.kv.shape().head_dim, half = (call.rotated > 0 ? call.rotated : head_dim) / 2;
   if (norm != nullptr) rms_norm(f32_tensor(x, 1, head_dim), norm, call.rms_epsilon, f32_tensor(x, 1, head_dim));
   const float* cosines = call.cosines + position * half;
   const float* sines = call.sines + position * half;
@@ -21,20 +21,19 @@ void norm_and_rotate(const RopeStoreCall& call, const float* norm, int64_t posit
 }
 
 int64_t rope_store_token(const RopeStoreCall& call, int64_t token, int64_t position, int32_t page) {
-  const KvLayout& layout = *call.kv.layout;
-  const int64_t head_dim = layout.head_dim;
+  const KvLayer& layer = call.kv.shape();
+  const int64_t head_dim = layer.head_dim;
   for (int64_t head = 0; head < call.heads; ++head) {
     norm_and_rotate(call, call.q_norm, position, call.q.f32(token) + head * head_dim);
   }
-  std::byte* layer = call.kv.arena + static_cast<size_t>(page) * layout.page_bytes +
-                     static_cast<size_t>(call.kv.layer) * layout.layer_bytes;
   int64_t clamped = 0;
-  for (int64_t head = 0; head < layout.kv_heads; ++head) {
+  for (int64_t head = 0; head < layer.kv_heads; ++head) {
     const float* k = call.k.f32(token) + head * head_dim;
     const float* v = call.v.f32(token) + head * head_dim;
     std::vector<float> rotated(k, k + head_dim);
     norm_and_rotate(call, call.k_norm, position, rotated.data());
-    clamped += layout.format->store(layout, layer, head, position % layout.page_tokens, rotated.data(), v);
+    clamped +=
+        call.kv.layout->format->store(layer, call.kv.at(page), head, position % layer.page_tokens, rotated.data(), v);
   }
   return clamped;
 }

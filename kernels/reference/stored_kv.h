@@ -17,8 +17,9 @@ struct StoredHead {
 // Positions [0, positions) of KV head `head`, as the format's scalar loads read them.
 inline StoredHead load_stored_head(const KvTarget& kv, const AttentionSequence& sequence, int64_t head,
                                    int64_t positions) {
-  const KvLayout& layout = *kv.layout;
-  const int64_t head_dim = layout.head_dim, page_tokens = layout.page_tokens;
+  const KvLayer& layer = kv.shape();
+  const KvFormat& format = *kv.layout->format;
+  const int64_t head_dim = layer.head_dim, page_tokens = layer.page_tokens;
   StoredHead stored;
   stored.keys.resize(static_cast<size_t>(positions * head_dim));
   stored.values.resize(static_cast<size_t>(positions * head_dim));
@@ -26,10 +27,9 @@ inline StoredHead load_stored_head(const KvTarget& kv, const AttentionSequence& 
   for (int64_t first = 0; first < positions; first += page_tokens) {
     const size_t index = static_cast<size_t>(first / page_tokens);
     HALFTONE_CHECK(index < sequence.pages.size());
-    const std::byte* layer = kv.arena + static_cast<size_t>(sequence.pages[index]) * layout.page_bytes +
-                             static_cast<size_t>(kv.layer) * layout.layer_bytes;
-    layout.format->load_keys(layout, layer, head, keys.data());
-    layout.format->load_values(layout, layer, head, values.data());
+    const std::byte* data = kv.at(sequence.pages[index]);
+    format.load_keys(layer, data, head, keys.data());
+    format.load_values(layer, data, head, values.data());
     for (int64_t slot = 0; slot < std::min(page_tokens, positions - first); ++slot) {
       for (int64_t d = 0; d < head_dim; ++d) {
         const size_t to = static_cast<size_t>((first + slot) * head_dim + d);

@@ -13,14 +13,14 @@ class Table {
   void whole_model() {
     matrix(TensorPart::kEmbedding, TensorClass::kEmbedding, spec_.vocabulary, spec_.dim);
     matrix(TensorPart::kHead, TensorClass::kHead, spec_.vocabulary, spec_.dim).required = !spec_.tied_head;
-    vector(TensorPart::kFinalNorm, spec_.dim);
+    norm(TensorPart::kFinalNorm, spec_.dim);
     vector(TensorPart::kRopeFactors, spec_.ropes.front().rotated / 2).required = false;
   }
 
   void layer(int64_t index) {
     layer_ = index;
     const LayerSpec& layer = spec_.layers[static_cast<size_t>(index)];
-    vector(TensorPart::kAttentionNorm, spec_.dim);
+    norm(TensorPart::kAttentionNorm, spec_.dim);
     matrix(TensorPart::kQ, TensorClass::kAttention, layer.q_size(), spec_.dim).interleaved_head = interleaved(layer);
     matrix(TensorPart::kK, TensorClass::kAttention, layer.kv_size(), spec_.dim).interleaved_head = interleaved(layer);
     matrix(TensorPart::kV, TensorClass::kAttention, layer.kv_size(), spec_.dim);
@@ -32,13 +32,13 @@ class Table {
     }
     if (layer.o_bias) vector(TensorPart::kOBias, spec_.dim);
     if (layer.qk_norm) {
-      vector(TensorPart::kQNorm, layer.head_dim);
-      vector(TensorPart::kKNorm, layer.head_dim);
+      norm(TensorPart::kQNorm, layer.head_dim);
+      norm(TensorPart::kKNorm, layer.head_dim);
     }
-    vector(TensorPart::kMlpNorm, spec_.dim);
-    matrix(TensorPart::kGate, TensorClass::kMlp, layer.ffn, spec_.dim);
-    matrix(TensorPart::kUp, TensorClass::kMlp, layer.ffn, spec_.dim);
-    matrix(TensorPart::kDown, TensorClass::kMlp, spec_.dim, layer.ffn);
+    if (layer.post_norms) norm(TensorPart::kAttentionPostNorm, spec_.dim);
+    norm(TensorPart::kMlpNorm, spec_.dim);
+    layer.experts.count > 0 ? experts(layer.experts) : mlp(layer.ffn);
+    if (layer.post_norms) norm(TensorPart::kMlpPostNorm, spec_.dim);
   }
 
   std::vector<ExpectedTensor> take() { return std::move(tensors_); }
@@ -46,15 +46,34 @@ class Table {
  private:
   int64_t interleaved(const LayerSpec& layer) const { return family_.gguf_interleaves ? layer.head_dim : 0; }
 
+  void mlp(int64_t ffn) {
+    matrix(TensorPart::kGate, TensorClass::kMlp, ffn, spec_.dim);
+    matrix(TensorPart::kUp, TensorClass::kMlp, ffn, spec_.dim);
+    matrix(TensorPart::kDown, TensorClass::kMlp, spec_.dim, ffn);
+  }
+
+  void experts(const ExpertsSpec& experts) {
+    matrix(TensorPart::kRouter, TensorClass::kRouter, experts.count, spec_.dim);
+    for (expert_ = 0; expert_ < experts.count; ++expert_) {
+      matrix(TensorPart::kExpertGate, TensorClass::kMlp, experts.ffn, spec_.dim).gguf_stacked = experts.count;
+      matrix(TensorPart::kExpertUp, TensorClass::kMlp, experts.ffn, spec_.dim).gguf_stacked = experts.count;
+      matrix(TensorPart::kExpertDown, TensorClass::kMlp, spec_.dim, experts.ffn).gguf_stacked = experts.count;
+    }
+    expert_ = -1;
+  }
+
   ExpectedTensor& add(TensorPart part) {
-    const TensorSpelling& spelling = llama_spelling(part);
+    const TensorSpelling& spelling = spelling_of(family_, part);
     auto at = [&](const char* layers, std::string_view name) {
       if (name.empty()) return std::string();
-      return layer_ < 0 ? std::string(name) : absl::StrCat(layers, ".", layer_, ".", std::string(name));
+      std::string text(name);
+      if (const size_t star = text.find('*'); star != std::string::npos) text.replace(star, 1, absl::StrCat(expert_));
+      return layer_ < 0 ? text : absl::StrCat(layers, ".", layer_, ".", text);
     };
     ExpectedTensor& tensor = tensors_.emplace_back();
     tensor.part = part;
     tensor.layer = layer_;
+    tensor.expert = expert_;
     tensor.name = at("layers", spelling.name);
     tensor.huggingface = at("layers", spelling.huggingface);
     tensor.gguf = at("blk", spelling.gguf);
@@ -76,9 +95,11 @@ class Table {
     return tensor;
   }
 
+  void norm(TensorPart part, int64_t size) { vector(part, size).huggingface_offset = family_.huggingface_norm_offset; }
+
   const Family& family_;
   const ModelSpec& spec_;
-  int64_t layer_ = -1;
+  int64_t layer_ = -1, expert_ = -1;
   std::vector<ExpectedTensor> tensors_;
 };
 

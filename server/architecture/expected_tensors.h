@@ -15,6 +15,7 @@ namespace halftone {
 struct ExpectedTensor {
   TensorPart part = TensorPart::kEmbedding;
   int64_t layer = -1;             // -1: of the whole model
+  int64_t expert = -1;            // of the layer; -1: of none
   std::string name;               // canonical: "embedding", "layers.3.q"
   int64_t rows = 1, cols = 0;     // a matrix is [outputs, inputs]
   bool vector = false;            // [cols], not [1, cols]
@@ -22,6 +23,8 @@ struct ExpectedTensor {
   TensorClass tensor_class = {};  // of a matrix: what a recipe calls it
   std::string huggingface;  // in files; empty: not in such a one. Without the prefix "model.", which may be missing
   std::string gguf;
+  int64_t gguf_stacked = 0;      // so many experts are one tensor of a GGUF file, ascending
+  float huggingface_offset = 0;  // what Hugging Face's files lack: it is added to each value
   int64_t interleaved_head = 0;  // GGUF: rows (of a vector: elements) lie pairwise interleaved in heads of this size
 };
 

@@ -33,6 +33,23 @@ absl::Status unknown_family(const std::string& file, std::string_view shown_name
                                                "\" is not known; known ones: ", absl::StrJoin(known, ", ")));
 }
 
+const TensorSpelling& spelling_of(const Family& family, TensorPart part) {
+  for (const TensorSpelling& spelling : family.spellings) {
+    if (spelling.part == part) return spelling;
+  }
+  return llama_spelling(part);
+}
+
+void set_windows(Hyperparameters& keys, const char* key, int64_t pattern, int64_t window, ModelSpec& spec) {
+  if (pattern < 1) {
+    keys.complain(absl::InvalidArgumentError(absl::StrCat(keys.name(key), " = ", pattern, ", expected at least 1")));
+    return;
+  }
+  for (size_t i = 0; i < spec.layers.size(); ++i) {
+    spec.layers[i].window = (static_cast<int64_t>(i) + 1) % pattern != 0 ? window : 0;
+  }
+}
+
 void drop_absent_parts(const Family& family, const std::function<bool(TensorPart)>& has, ModelSpec& spec) {
   const bool qkv_bias =
       family.qkv_bias != Part::kMay || has(TensorPart::kQBias) || has(TensorPart::kKBias) || has(TensorPart::kVBias);

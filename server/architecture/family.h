@@ -29,12 +29,22 @@ struct Family {
   Part o_bias = Part::kNever;
   Part qk_norm = Part::kNever;
 
-  // Where config.json leaves a number out.
+  bool post_norms = false;  // LayerSpec::post_norms and gate
+  GateKind gate = GateKind::kSilu;
+  const char* activation_key = "hidden_act";  // in config.json, and the one activation that we expect there
+  std::string_view activation = "silu";
+
+  // Where config.json leaves something out.
   int64_t usual_context = 32768;
   int64_t usual_head_dim = 0;  // 0: hidden_size / num_attention_heads
+  float usual_rope_theta = 10000;
+  bool usual_tied_head = false;
 
   bool says_attention_bias = false;  // config.json's attention_bias counts: q, k, v and o have biases or none has
   bool gguf_interleaves = false;     // GGUF's rows of q and k lie in pairs, not in halves
+
+  float huggingface_norm_offset = 0;               // Hugging Face's files hold norms less this
+  std::span<const TensorSpelling> spellings = {};  // of parts that are not spelled as Llama's
 
   // Read what the family has beyond the common keys, into a spec that has all of these; complain to `keys`. Null:
   // nothing more.
@@ -49,6 +59,8 @@ const Family* find_huggingface_family(std::string_view type);  // model_type, or
 // UNIMPLEMENTED: names `file`, what it says it is, and the families that we know.
 absl::Status unknown_family(const std::string& file, std::string_view shown_name);
 
+const TensorSpelling& spelling_of(const Family& family, TensorPart part);
+
 // The common keys of config.json and the family's own. The vocabulary is among them; `name` is left to the caller.
 // Parts that the family may have are switched on: drop_absent_parts() decides. Checked (check_spec).
 absl::StatusOr<ModelSpec> read_huggingface_spec(const Family& family, Hyperparameters& keys);
@@ -60,8 +72,15 @@ void drop_absent_parts(const Family& family, const std::function<bool(TensorPart
 
 // -- What several families have -------------------------------------------------------------------------------------
 
+// The rotation that config.json's object `key` describes: rope_parameters or, in older files, rope_scaling, beside
+// which there is rope_theta. `object` null: there is none.
+RopeSpec read_huggingface_rope(const Family& family, Hyperparameters& keys, const char* key, Hyperparameters* object);
 // One window for all layers: the key attention.sliding_window, where there is one.
 void read_gguf_window(Hyperparameters& keys, ModelSpec& spec);
+// `window` in all layers but each pattern-th. INVALID_ARGUMENT (of `key`): there is no such pattern.
+void set_windows(Hyperparameters& keys, const char* key, int64_t pattern, int64_t window, ModelSpec& spec);
+// `window` in the layers that config.json's layer_types calls "sliding_attention". False: the file does not have it.
+bool read_layer_types(Hyperparameters& keys, int64_t window, ModelSpec& spec);
 // config.json's use_sliding_window, sliding_window, and which layers look through it: those that layer_types calls
 // "sliding_attention", or those from max_window_layers on.
 void read_qwen_windows(Hyperparameters& keys, ModelSpec& spec);

@@ -6,9 +6,9 @@
 namespace halftone {
 namespace {
 
-RopeSpec read_rope(Hyperparameters& keys, int64_t head_dim) {
+RopeSpec read_rope(const Family& family, Hyperparameters& keys, int64_t head_dim) {
   RopeSpec spec;
-  spec.theta = static_cast<float>(keys.number("rope.freq_base", 10000.0));
+  spec.theta = static_cast<float>(keys.number("rope.freq_base", family.usual_rope_theta));
   const bool older = keys.has("rope.scale_linear");
   const std::string type = keys.text("rope.scaling.type", older ? "linear" : "none");
   if (type == "linear") {
@@ -58,7 +58,7 @@ absl::StatusOr<ModelSpec> read_gguf_spec(const Family& family, Hyperparameters& 
   const std::vector<int64_t> kv_heads =
       keys.has("attention.head_count_kv") ? keys.by_layer("attention.head_count_kv", layers) : heads;
   const int64_t head_dim = read_head_dim(keys, spec.dim, heads.front());
-  spec.ropes = {read_rope(keys, head_dim)};
+  spec.ropes = {read_rope(family, keys, head_dim)};
   for (size_t i = 0; i < heads.size(); ++i) {
     spec.layers.push_back({.heads = heads[i],
                            .kv_heads = kv_heads[i],
@@ -67,7 +67,9 @@ absl::StatusOr<ModelSpec> read_gguf_spec(const Family& family, Hyperparameters& 
                            .score_scale = usual_score_scale(head_dim),
                            .qkv_bias = family.qkv_bias != Part::kNever,
                            .o_bias = family.o_bias != Part::kNever,
-                           .qk_norm = family.qk_norm != Part::kNever});
+                           .qk_norm = family.qk_norm != Part::kNever,
+                           .post_norms = family.post_norms,
+                           .gate = family.gate});
   }
   if (family.read_gguf != nullptr) family.read_gguf(keys, spec);
   if (!keys.status().ok()) return keys.status();

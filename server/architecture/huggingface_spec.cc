@@ -1,4 +1,6 @@
 // What config.json says of every family alike.
+#include <algorithm>
+
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "server/architecture/family.h"
@@ -29,22 +31,11 @@ RopeScaling read_scaling(Hyperparameters& keys, const char* key, Hyperparameters
   return scaling;
 }
 
-// Newer files have one object, rope_parameters; older ones rope_theta and, where there is scaling, rope_scaling.
-RopeSpec read_rope(Hyperparameters& keys) {
-  const char* key = keys.has("rope_parameters") ? "rope_parameters" : "rope_scaling";
-  RopeSpec spec;
-  spec.theta = static_cast<float>(keys.number("rope_theta", 10000.0));
-  if (std::unique_ptr<Hyperparameters> rope = keys.object(key)) {
-    spec.theta = static_cast<float>(rope->number("rope_theta", spec.theta));
-    spec.scaling = read_scaling(keys, key, *rope);
-    keys.complain(rope->status());
+void refuse_what_we_do_not_run(const Family& family, Hyperparameters& keys) {
+  const std::string expected(family.activation), activation = keys.text(family.activation_key, expected);
+  if (activation != expected) {
+    keys.not_here(family.activation_key, absl::StrCat("\"", activation, "\", expected ", expected));
   }
-  return spec;
-}
-
-void refuse_what_we_do_not_run(Hyperparameters& keys) {
-  const std::string activation = keys.text("hidden_act", "silu");
-  if (activation != "silu") keys.not_here("hidden_act", absl::StrCat("\"", activation, "\", expected silu"));
   if (keys.flag("mlp_bias", false)) keys.not_here("mlp_bias", "biases in the feed-forward layers, expected none");
   if (keys.has("quantization_config")) {
     keys.not_here("quantization_config", "quantized tensors, expected F32, F16 or BF16");
@@ -80,8 +71,9 @@ absl::StatusOr<ModelSpec> read_huggingface_spec(const Family& family, Hyperparam
       keys.has("num_key_value_heads") ? keys.by_layer("num_key_value_heads", layers) : heads;
   const int64_t head_dim = read_head_dim(family, keys, spec.dim, heads.front());
   spec.rms_epsilon = static_cast<float>(keys.number("rms_norm_eps", 1e-6));
-  spec.tied_head = keys.flag("tie_word_embeddings", false);
-  spec.ropes = {read_rope(keys)};
+  spec.tied_head = keys.flag("tie_word_embeddings", family.usual_tied_head);
+  const char* rope_key = keys.has("rope_parameters") ? "rope_parameters" : "rope_scaling";
+  spec.ropes = {read_huggingface_rope(family, keys, rope_key, keys.object(rope_key).get())};
   spec.ropes[0].rotated = head_dim;
   for (size_t i = 0; i < heads.size(); ++i) {
     spec.layers.push_back({.heads = heads[i],
@@ -91,28 +83,45 @@ absl::StatusOr<ModelSpec> read_huggingface_spec(const Family& family, Hyperparam
                            .score_scale = usual_score_scale(head_dim),
                            .qkv_bias = family.qkv_bias != Part::kNever,
                            .o_bias = family.o_bias != Part::kNever,
-                           .qk_norm = family.qk_norm != Part::kNever});
+                           .qk_norm = family.qk_norm != Part::kNever,
+                           .post_norms = family.post_norms,
+                           .gate = family.gate});
   }
   if (family.read_huggingface != nullptr) family.read_huggingface(keys, spec);
-  refuse_what_we_do_not_run(keys);
+  refuse_what_we_do_not_run(family, keys);
   if (!keys.status().ok()) return keys.status();
   if (absl::Status status = check_spec(spec, keys.file()); !status.ok()) return status;
   return spec;
 }
 
-void read_qwen_windows(Hyperparameters& keys, ModelSpec& spec) {
-  if (!keys.flag("use_sliding_window", false) || !keys.has("sliding_window")) return;
-  const int64_t window = keys.integer("sliding_window"), without = keys.integer("max_window_layers", 28);
+RopeSpec read_huggingface_rope(const Family& family, Hyperparameters& keys, const char* key, Hyperparameters* object) {
+  RopeSpec spec;
+  spec.theta = static_cast<float>(keys.number("rope_theta", family.usual_rope_theta));
+  if (object == nullptr) return spec;
+  spec.theta = static_cast<float>(object->number("rope_theta", spec.theta));
+  spec.scaling = read_scaling(keys, key, *object);
+  keys.complain(object->status());
+  return spec;
+}
+
+bool read_layer_types(Hyperparameters& keys, int64_t window, ModelSpec& spec) {
   const std::optional<std::vector<std::string>> types = keys.texts("layer_types");
-  if (types && types->size() != spec.layers.size()) {
+  if (!types) return false;
+  if (types->size() != spec.layers.size()) {
     keys.complain(absl::InvalidArgumentError(
         absl::StrCat(keys.name("layer_types"), " names ", types->size(), " layers, expected ", spec.layers.size())));
-    return;
+    return true;
   }
-  for (size_t i = 0; i < spec.layers.size(); ++i) {
-    const bool sees_a_part = types ? (*types)[i] == "sliding_attention" : static_cast<int64_t>(i) >= without;
-    if (sees_a_part) spec.layers[i].window = window;
-  }
+  for (size_t i = 0; i < types->size(); ++i) spec.layers[i].window = (*types)[i] == "sliding_attention" ? window : 0;
+  return true;
+}
+
+void read_qwen_windows(Hyperparameters& keys, ModelSpec& spec) {
+  if (!keys.flag("use_sliding_window", false) || !keys.has("sliding_window")) return;
+  const int64_t window = keys.integer("sliding_window");
+  if (read_layer_types(keys, window, spec)) return;
+  const int64_t without = std::max<int64_t>(0, keys.integer("max_window_layers", 28));
+  for (int64_t i = without; i < spec.layer_count(); ++i) spec.layers[static_cast<size_t>(i)].window = window;
 }
 
 }  // namespace halftone

@@ -10,6 +10,7 @@ namespace halftone {
 namespace {
 
 constexpr int64_t kMostLayers = 4096;
+constexpr int64_t kMostExperts = 1024, kMostChosen = 32;
 constexpr int64_t kMostHeadDim = 256, kMostHeadsOfAKvHead = 64;  // what attention's kernels take
 
 absl::Status check_range(const std::string& file, const char* name, double value, double least, double most) {
@@ -39,12 +40,22 @@ absl::Status check_rope(const RopeSpec& rope, const std::string& file) {
   return status;
 }
 
+absl::Status check_experts(const ExpertsSpec& experts, const std::string& where) {
+  absl::Status status = check_count(where, "experts", experts.count, kMostExperts);
+  status.Update(check_count(where, "experts of a token", experts.chosen, std::min(experts.count, kMostChosen)));
+  status.Update(check_count(where, "feed-forward length of an expert", experts.ffn, 1 << 24));
+  return status;
+}
+
 absl::Status check_layer(const LayerSpec& layer, const std::string& where) {
   absl::Status status = check_count(where, "heads", layer.heads, 1 << 14);
   status.Update(check_count(where, "KV heads", layer.kv_heads, 1 << 14));
   status.Update(check_count(where, "head size", layer.head_dim, kMostHeadDim));
-  status.Update(check_count(where, "feed-forward length", layer.ffn, 1 << 24));
+  status.Update(layer.experts.count == 0 ? check_count(where, "feed-forward length", layer.ffn, 1 << 24)
+                                         : check_experts(layer.experts, where));
   status.Update(check_range(where, "sliding window", static_cast<double>(layer.window), 0, 1 << 30));
+  status.Update(check_range(where, "scale of the scores", layer.score_scale, 1e-6, 1e6));
+  status.Update(check_range(where, "cap of the scores", layer.score_cap, 0, 1e6));
   if (!status.ok()) return status;
   if (layer.heads % layer.kv_heads != 0) {
     return absl::InvalidArgumentError(
@@ -79,6 +90,7 @@ absl::Status check_spec(const ModelSpec& spec, const std::string& file) {
   status.Update(check_count(file, "vocabulary", spec.vocabulary, 1 << 26));
   status.Update(check_count(file, "context length", spec.context, static_cast<int64_t>(ranges::kContextTokens.high)));
   status.Update(check_range(file, "rms epsilon", spec.rms_epsilon, 0, 1));
+  status.Update(check_range(file, "cap of the logits", spec.logit_cap, 0, 1e6));
   for (const RopeSpec& rope : spec.ropes) status.Update(check_rope(rope, file));
   return status;
 }

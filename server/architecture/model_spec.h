@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "kernels/contract/linear.h"
 
 namespace halftone {
 
@@ -31,15 +32,29 @@ struct RopeSpec {
   friend bool operator==(const RopeSpec&, const RopeSpec&) = default;
 };
 
+// An MLP of which a token meets only a few parts: those that its router gives the largest shares.
+struct ExpertsSpec {
+  int64_t count = 0;  // 0: an ordinary MLP
+  int64_t chosen = 0;
+  int64_t ffn = 0;          // of each
+  bool normalized = false;  // shares are of the chosen ones alone: they add up to one
+
+  friend bool operator==(const ExpertsSpec&, const ExpertsSpec&) = default;
+};
+
 struct LayerSpec {
   int64_t heads = 0, kv_heads = 0, head_dim = 0;
-  int64_t ffn = 0;
+  int64_t ffn = 0;        // of an ordinary MLP; 0 where there are experts
   int64_t window = 0;     // how many positions a token sees, its own among them; 0: all
   size_t rope = 0;        // of ModelSpec::ropes
   float score_scale = 0;  // scores are q k * score_scale
+  float score_cap = 0;    // then cap * tanh(score / cap); 0: they stay
   bool qkv_bias = false;  // each of q, k and v has a bias
   bool o_bias = false;
-  bool qk_norm = false;  // heads of q and k are normalized before they are turned
+  bool qk_norm = false;     // heads of q and k are normalized before they are turned
+  bool post_norms = false;  // what attention and the MLP give is normalized before the residual stream takes it
+  GateKind gate = GateKind::kSilu;
+  ExpertsSpec experts = {};
 
   int64_t q_size() const { return heads * head_dim; }
   int64_t kv_size() const { return kv_heads * head_dim; }
@@ -52,7 +67,9 @@ struct ModelSpec {
   int64_t dim = 0, vocabulary = 0;
   int64_t context = 0;  // tokens that the model was made for
   float rms_epsilon = 1e-5f;
-  bool tied_head = false;  // the head is the embedding
+  bool tied_head = false;     // the head is the embedding
+  float embedding_scale = 1;  // of the rows that tokens become
+  float logit_cap = 0;        // logits are cap * tanh(logit / cap); 0: they stay
   std::vector<RopeSpec> ropes;
   std::vector<LayerSpec> layers;
 

@@ -23,10 +23,17 @@ constexpr TensorSpelling kSpellings[] = {
     {TensorPart::kOBias, "o_bias", "self_attn.o_proj.bias", "attn_output.bias"},
     {TensorPart::kQNorm, "q_norm", "self_attn.q_norm.weight", "attn_q_norm.weight"},
     {TensorPart::kKNorm, "k_norm", "self_attn.k_norm.weight", "attn_k_norm.weight"},
+    {TensorPart::kAttentionPostNorm, "attention_post_norm", "post_attention_layernorm.weight",
+     "post_attention_norm.weight"},
     {TensorPart::kMlpNorm, "mlp_norm", "post_attention_layernorm.weight", "ffn_norm.weight"},
     {TensorPart::kGate, "gate", "mlp.gate_proj.weight", "ffn_gate.weight"},
     {TensorPart::kUp, "up", "mlp.up_proj.weight", "ffn_up.weight"},
     {TensorPart::kDown, "down", "mlp.down_proj.weight", "ffn_down.weight"},
+    {TensorPart::kMlpPostNorm, "mlp_post_norm", "post_feedforward_layernorm.weight", "post_ffw_norm.weight"},
+    {TensorPart::kRouter, "router", "mlp.gate.weight", "ffn_gate_inp.weight"},
+    {TensorPart::kExpertGate, "experts.*.gate", "mlp.experts.*.gate_proj.weight", "ffn_gate_exps.weight"},
+    {TensorPart::kExpertUp, "experts.*.up", "mlp.experts.*.up_proj.weight", "ffn_up_exps.weight"},
+    {TensorPart::kExpertDown, "experts.*.down", "mlp.experts.*.down_proj.weight", "ffn_down_exps.weight"},
 };
 static_assert(std::size(kSpellings) == kTensorParts);
 

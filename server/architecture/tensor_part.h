@@ -7,7 +7,8 @@
 
 namespace halftone {
 
-enum class TensorClass : uint8_t { kEmbedding, kAttention, kMlp, kHead };
+// kRouter is none that a recipe may name: routers stay as exact as the device can hold them.
+enum class TensorClass : uint8_t { kEmbedding, kAttention, kMlp, kHead, kRouter };
 
 // Of the whole model, then of one layer.
 enum class TensorPart : uint8_t {
@@ -26,14 +27,21 @@ enum class TensorPart : uint8_t {
   kOBias,
   kQNorm,
   kKNorm,
+  kAttentionPostNorm,  // of what attention adds to the residual stream
   kMlpNorm,
   kGate,
   kUp,
   kDown,
+  kMlpPostNorm,
+  kRouter,      // [experts, dim]: how much each expert is wanted
+  kExpertGate,  // of each expert
+  kExpertUp,
+  kExpertDown,
 };
-inline constexpr size_t kTensorParts = static_cast<size_t>(TensorPart::kDown) + 1;
+inline constexpr size_t kTensorParts = static_cast<size_t>(TensorPart::kExpertDown) + 1;
 
-// How a tensor is called inside its layer ("q"), here and in both kinds of files.
+// How a tensor is called inside its layer ("q"), here and in both kinds of files. * stands for the number of an expert;
+// where a file has none, its tensor holds all experts, one below the other.
 struct TensorSpelling {
   TensorPart part;
   std::string_view name;         // canonical

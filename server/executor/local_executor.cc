@@ -43,7 +43,7 @@ void LocalExecutor::report_page_use(std::span<const int64_t> by_mode) {
   for (size_t mode = 0; mode < facts_.size(); ++mode) {
     const KvLayout& layout = layouts_[mode];
     uint64_t pages = static_cast<uint64_t>(by_mode[mode]);
-    uint64_t codes = pages * static_cast<uint64_t>(layout.layers) * layout.scales_offset;
+    uint64_t codes = pages * layout.code_bytes();
     uint64_t padding = pages * facts_[mode].page_padding_bytes;
     ledger.set({facts_[mode].id, MemoryCategory::kKvCache}, codes);
     ledger.set({facts_[mode].id, MemoryCategory::kKvScales}, pages * page_bytes_ - codes - padding);
@@ -231,10 +231,10 @@ void LocalExecutor::count_work(const StepInput& input, size_t rows, StepOutput* 
       2 * static_cast<double>(rows) * static_cast<double>(weights.head_values);
   work.bytes = static_cast<double>(weights.body_bytes) + (rows > 0 ? static_cast<double>(weights.head_bytes) : 0);
   const KvLayout& layout = layouts_[static_cast<size_t>(input.kv)];
-  const double kv = static_cast<double>(layout.layer_bytes) / static_cast<double>(layout.page_tokens);
   std::map<int64_t, Seen> by_window;
-  for (const LayerWeights& of_layer : weights.layers) {
-    const LayerSpec& layer = spec_.layers[static_cast<size_t>(of_layer.layer)];
+  for (size_t i = 0; i < weights.layers.size(); ++i) {
+    const LayerSpec& layer = spec_.layers[static_cast<size_t>(weights.layers[i].layer)];
+    const double kv = static_cast<double>(layout.layers[i].bytes) / static_cast<double>(layout.page_tokens);
     auto [place, is_new] = by_window.try_emplace(layer.window);
     if (is_new) place->second = seen_through(layer.window, input);
     const Seen& seen = place->second;

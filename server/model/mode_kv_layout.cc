@@ -1,5 +1,8 @@
 #include "server/model/mode_kv_layout.h"
 
+#include <span>
+#include <vector>
+
 #include "kernels/contract/check.h"
 #include "kernels/kv/kv.h"
 
@@ -7,21 +10,30 @@ namespace halftone {
 
 namespace {
 
-KvLayout layout_of(const ModelSpec& spec, size_t layers, std::string_view kv) {
+KvLayout layout_of(std::span<const KvLayerShape> layers, std::string_view kv) {
   const KvFormat* format = find_kv_format(kv);
   HALFTONE_CHECK(format != nullptr);
-  return make_kv_layout(*format, static_cast<int64_t>(layers), spec.layers.front().kv_heads,
-                        spec.layers.front().head_dim, format->default_page_tokens);
+  return make_kv_layout(*format, layers, format->default_page_tokens);
 }
 
 }  // namespace
 
 KvLayout mode_kv_layout(const ModelSpec& spec, const ModeWeights& weights, std::string_view kv) {
-  return layout_of(spec, weights.layers.size(), kv);
+  std::vector<KvLayerShape> layers;
+  for (const LayerWeights& of_layer : weights.layers) {
+    const LayerSpec& layer = spec.layers[static_cast<size_t>(of_layer.layer)];
+    layers.push_back({layer.kv_heads, layer.head_dim});
+  }
+  return layout_of(layers, kv);
 }
 
 KvLayout mode_kv_layout(const ModelSpec& spec, const Mode& mode) {
-  return layout_of(spec, spec.layers.size() - mode.recipe.dropped.size(), mode.kv);
+  std::vector<KvLayerShape> layers;
+  for (int64_t i = 0; i < spec.layer_count(); ++i) {
+    const LayerSpec& layer = spec.layers[static_cast<size_t>(i)];
+    if (!mode.recipe.drops(i)) layers.push_back({layer.kv_heads, layer.head_dim});
+  }
+  return layout_of(layers, mode.kv);
 }
 
 }  // namespace halftone

@@ -22,6 +22,7 @@ uint64_t product(int64_t a, int64_t b) { return static_cast<uint64_t>(a) * stati
 // What the layer that wants most of something wants.
 struct Widths {
   int64_t q = 0, kv = 0, ffn = 0, heads = 0, head_dim = 0;
+  bool post_norms = false;
 
   explicit Widths(const ModelSpec& spec) {
     for (const LayerSpec& layer : spec.layers) {
@@ -30,6 +31,7 @@ struct Widths {
       ffn = std::max(ffn, layer.ffn);
       heads = std::max(heads, layer.heads);
       head_dim = std::max(head_dim, layer.head_dim);
+      post_norms = post_norms || layer.post_norms;
     }
   }
 };
@@ -70,6 +72,7 @@ std::vector<Transformer::Wanted> Transformer::wanted_activations(const ModelSpec
           {&Transformer::k_, product(max_tokens, most.kv) * one},
           {&Transformer::v_, product(max_tokens, most.kv) * one},
           {&Transformer::attended_, product(max_tokens, most.q) * one},
+          {&Transformer::branch_, most.post_norms ? product(max_tokens, spec.dim) * one : 0},
           {&Transformer::gated_, product(max_tokens, most.ffn) * one},
           {&Transformer::last_, product(logit_rows, spec.dim) * one},
           {&Transformer::logits_, product(logit_rows, spec.vocabulary) * sizeof(float)}};
@@ -97,6 +100,7 @@ absl::Status Transformer::allocate(int64_t max_context) {
     }
   }
   for (const Wanted& w : wanted_activations(spec_, device_, max_tokens_, logit_rows_)) {
+    if (w.bytes == 0) continue;
     this->*w.buffer = device_.allocate(w.bytes, {"shared", MemoryCategory::kActivations});
     if (this->*w.buffer) continue;
     return absl::ResourceExhaustedError(absl::StrCat("no memory for ", w.bytes, " bytes of activations"));
@@ -165,35 +169,50 @@ void Transformer::attention(const Pass& pass, size_t index) {
                       .rms_epsilon = spec_.rms_epsilon,
                       .cosines = rope.cosines.f32(),
                       .sines = rope.sines.f32(),
+                      .rotated = spec_.ropes[layer.rope].rotated,
                       .kv = target});
-  device_.attention(
-      {.q = q, .y = attended, .heads = layer.heads, .scale = layer.score_scale, .window = layer.window, .kv = target});
-  const LinearCall output[] = {{.weights = weights.matrix(TensorPart::kO),
-                                .activations = pass.weights.activations,
-                                .x = attended,
-                                .epilogue = {.bias = weights.vector(TensorPart::kOBias), .add_to_y = true},
-                                .y = x}};
-  device_.linear(output);
+  device_.attention({.q = q,
+                     .y = attended,
+                     .heads = layer.heads,
+                     .scale = layer.score_scale,
+                     .window = layer.window,
+                     .kv = target,
+                     .cap = layer.score_cap});
+  add_to_hidden(pass,
+                {.weights = weights.matrix(TensorPart::kO),
+                 .activations = pass.weights.activations,
+                 .x = attended,
+                 .epilogue = {.bias = weights.vector(TensorPart::kOBias)},
+                 .y = x},
+                weights.vector(TensorPart::kAttentionPostNorm));
+}
+
+// The residual stream, which is the call's y, takes the product or, where it has a norm, the normalized product.
+void Transformer::add_to_hidden(const Pass& pass, LinearCall call, const float* post_norm) {
+  const Tensor hidden = call.y;
+  call.epilogue.add_to_y = post_norm == nullptr;
+  if (post_norm != nullptr) call.y = view(branch_, pass.rows, spec_.dim);
+  device_.linear({&call, 1});
+  if (post_norm == nullptr) return;
+  device_.norm({.x = call.y, .weight = post_norm, .epsilon = spec_.rms_epsilon, .add_to_y = true, .y = hidden});
 }
 
 void Transformer::feed_forward(const Pass& pass, size_t index) {
   const LayerWeights& weights = pass.weights.layers[index];
   const LayerSpec& layer = spec_.layers[static_cast<size_t>(weights.layer)];
   Tensor x = view(hidden_, pass.rows, spec_.dim), gated = view(gated_, pass.rows, layer.ffn);
-  const LinearCall gate_up[] = {{.weights = weights.matrix(TensorPart::kGate),
-                                 .activations = pass.weights.activations,
-                                 .x = x,
-                                 .rms_weight = weights.vector(TensorPart::kMlpNorm),
-                                 .rms_epsilon = spec_.rms_epsilon,
-                                 .epilogue = {.swiglu_up = weights.matrix(TensorPart::kUp)},
-                                 .y = gated}};
-  device_.linear(gate_up);
-  const LinearCall down[] = {{.weights = weights.matrix(TensorPart::kDown),
-                              .activations = pass.weights.activations,
-                              .x = gated,
-                              .epilogue = {.add_to_y = true},
-                              .y = x}};
-  device_.linear(down);
+  const LinearGate gate{.matrix = weights.matrix(TensorPart::kGate), .kind = layer.gate};
+  const LinearCall gated_up[] = {{.weights = weights.matrix(TensorPart::kUp),
+                                  .activations = pass.weights.activations,
+                                  .x = x,
+                                  .rms_weight = weights.vector(TensorPart::kMlpNorm),
+                                  .rms_epsilon = spec_.rms_epsilon,
+                                  .epilogue = {.gate = gate},
+                                  .y = gated}};
+  device_.linear(gated_up);
+  add_to_hidden(
+      pass, {.weights = weights.matrix(TensorPart::kDown), .activations = pass.weights.activations, .x = gated, .y = x},
+      weights.vector(TensorPart::kMlpPostNorm));
 }
 
 uint64_t Transformer::replay_key(const Pass& pass) {
@@ -208,7 +227,7 @@ void Transformer::forward(const ModeWeights& weights, const ForwardBatch& batch)
   HALFTONE_CHECK(static_cast<int64_t>(batch.tokens.size()) <= rows && rows <= max_tokens_);
   const Pass pass{weights, batch.kv, batch.arena, rows};
   auto run = [&] {
-    device_.embed({weights.embedding, view(hidden_, rows, spec_.dim)});
+    device_.embed({weights.embedding, view(hidden_, rows, spec_.dim), spec_.embedding_scale});
     for (size_t i = 0; i < weights.layers.size(); ++i) {
       attention(pass, i);
       feed_forward(pass, i);
@@ -229,6 +248,7 @@ Tensor Transformer::logits(const ModeWeights& weights, std::span<const int64_t> 
                               .x = last,
                               .rms_weight = weights.final_norm,
                               .rms_epsilon = spec_.rms_epsilon,
+                              .epilogue = {.cap = spec_.logit_cap},
                               .y = y}};
   device_.linear(head);
   return y;

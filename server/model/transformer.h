@@ -67,6 +67,7 @@ class Transformer {
   void fill_rope_table(std::span<const double> frequencies, int64_t max_context, const RopeTable& table);
   void attention(const Pass& pass, size_t index);
   void feed_forward(const Pass& pass, size_t index);
+  void add_to_hidden(const Pass& pass, LinearCall call, const float* post_norm);
   uint64_t replay_key(const Pass& pass);
   // The first rows of an activation buffer of so many columns.
   Tensor view(const Buffer& buffer, int64_t rows, int64_t cols) const {
@@ -80,6 +81,7 @@ class Transformer {
   Buffer hidden_;                 // [max_tokens][dim]: the residual stream
   // Of the layer that wants most; another uses a part.
   Buffer q_, k_, v_, attended_;
+  Buffer branch_;         // [max_tokens][dim]: what a layer with post_norms gives, before its norm
   Buffer gated_;          // [max_tokens][ffn]
   Buffer last_, logits_;  // [logit_rows][dim], [logit_rows][vocabulary]
   Buffer workspace_;

@@ -57,13 +57,13 @@ Checkpoint::Checkpoint(FileKind kind, std::string file, const Family& family, Mo
     : kind_(kind), file_(std::move(file)), family_(family), spec_(spec), expected_(expected_tensors(family, spec)) {
   for (size_t i = 0; i < expected_.size(); ++i) {
     const std::string& name = kind == FileKind::kGguf ? expected_[i].gguf : expected_[i].huggingface;
-    if (!name.empty()) by_file_name_.emplace(name, i);
+    if (!name.empty()) by_file_name_[name].push_back(i);
   }
 }
 
-const ExpectedTensor* Checkpoint::find_expected(std::string_view file_name) const {
+std::span<const size_t> Checkpoint::find_expected(std::string_view file_name) const {
   auto it = by_file_name_.find(std::string(without_prefix(kind_, file_name)));
-  return it == by_file_name_.end() ? nullptr : &expected_[it->second];
+  return it == by_file_name_.end() ? std::span<const size_t>() : std::span(it->second);
 }
 
 // "blk.12.attn_q.weight" of a model of 12 layers: the same name in layer 0 is known. "blk.012..." is none: each tensor
@@ -82,8 +82,8 @@ bool Checkpoint::names_a_layer_beyond(std::string_view file_name) const {
 
 absl::Status Checkpoint::add_tensor(TensorPlace place) {
   const std::string who = message(place.file, ": tensor ", shown(place.name));
-  const ExpectedTensor* expected = find_expected(place.name);
-  if (expected == nullptr) {
+  const std::span<const size_t> found = find_expected(place.name);
+  if (found.empty()) {
     if (is_derived_tensor(place.name)) return absl::OkStatus();
     if (names_a_layer_beyond(place.name)) {
       return absl::InvalidArgumentError(
@@ -91,13 +91,31 @@ absl::Status Checkpoint::add_tensor(TensorPlace place) {
     }
     return absl::InvalidArgumentError(message(who, " belongs to no ", family_.name, " model that we know"));
   }
-  if (place.rows != expected->rows || place.cols != expected->cols || place.dimensions > 2) {
+  const ExpectedTensor& first = expected_[found.front()];
+  const int64_t stacked = kind_ == FileKind::kGguf ? first.gguf_stacked : 0;
+  const int64_t rows = stacked > 0 ? stacked * first.rows : first.rows;
+  if (place.rows != rows || place.cols != first.cols || place.dimensions > (stacked > 0 ? 3 : 2)) {
     return absl::InvalidArgumentError(message(who, " is ", shape_text(place.rows, place.cols, place.dimensions == 1),
-                                              ", expected ",
-                                              shape_text(expected->rows, expected->cols, expected->vector)));
+                                              ", expected ", shape_text(rows, first.cols, first.vector)));
   }
-  if (kind_ == FileKind::kGguf) place.interleaved_head = expected->interleaved_head;
-  if (!tensors_.emplace(expected->name, std::move(place)).second) {
+  const size_t bytes = place.bytes.size() / found.size();
+  for (size_t i = 0; i < found.size(); ++i) {
+    TensorPlace part = place;
+    part.rows = first.rows;
+    part.bytes = place.bytes.subspan(i * bytes, bytes);
+    if (absl::Status status = add_expected(expected_[found[i]], std::move(part)); !status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Checkpoint::add_expected(const ExpectedTensor& expected, TensorPlace place) {
+  if (kind_ == FileKind::kGguf) {
+    place.interleaved_head = expected.interleaved_head;
+  } else {
+    place.added = expected.huggingface_offset;
+  }
+  const std::string who = message(place.file, ": tensor ", shown(place.name));
+  if (!tensors_.emplace(expected.name, std::move(place)).second) {
     return absl::InvalidArgumentError(message(who, " is there twice"));
   }
   return absl::OkStatus();

@@ -6,6 +6,7 @@
 
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -29,7 +30,7 @@ class Checkpoint {
   Checkpoint(FileKind kind, std::string file, const Family& family, ModelSpec& spec);
 
   // A tensor of this name has a place in the model.
-  bool knows(std::string_view file_name) const { return find_expected(file_name) != nullptr; }
+  bool knows(std::string_view file_name) const { return !find_expected(file_name).empty(); }
   // INVALID_ARGUMENT: of no model that we know, of a layer that is not there, there twice, or of the wrong shape. What
   // carries nothing (tables that follow from the configuration) is passed over.
   absl::Status add_tensor(TensorPlace place);
@@ -43,7 +44,8 @@ class Checkpoint {
   absl::Status finish(std::vector<std::unique_ptr<MappedFile>> files, ModelSource& source);
 
  private:
-  const ExpectedTensor* find_expected(std::string_view file_name) const;
+  std::span<const size_t> find_expected(std::string_view file_name) const;
+  absl::Status add_expected(const ExpectedTensor& expected, TensorPlace place);
   bool names_a_layer_beyond(std::string_view file_name) const;
   void drop_absent_parts();
   absl::Status check_complete() const;
@@ -53,7 +55,8 @@ class Checkpoint {
   const Family& family_;
   ModelSpec& spec_;
   std::vector<ExpectedTensor> expected_;
-  std::unordered_map<std::string, size_t> by_file_name_;  // into expected_
+  std::unordered_map<std::string, std::vector<size_t>>
+      by_file_name_;  // into expected_; several: all experts of a layer
   std::map<std::string, TensorPlace, std::less<>> tensors_;
 };
 

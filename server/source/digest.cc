@@ -65,6 +65,11 @@ std::string more_text(const LayerSpec& layer) {
   std::string text;
   if (layer.rope != 0) text += message(" rope ", layer.rope);
   if (layer.score_scale != usual_score_scale(layer.head_dim)) text += message(" scale ", layer.score_scale);
+  if (layer.score_cap != 0) text += message(" cap ", layer.score_cap);
+  if (layer.experts.count > 0) {
+    text += message(" experts ", layer.experts.count, " ", layer.experts.chosen, " ", layer.experts.ffn, " ",
+                    layer.experts.normalized);
+  }
   return text;
 }
 
@@ -75,6 +80,8 @@ std::string spec_text(const ModelSpec& spec) {
   std::string text =
       message(spec.family, "\n", spec.layers.size(), " ", spec.dim, " ", layer_text(first), " ", spec.vocabulary, "\n",
               spec.rms_epsilon, " ", rope_text(rope), "\n", first.window, " ", spec.tied_head, "\n");
+  if (spec.logit_cap != 0) text += message("logit cap ", spec.logit_cap, "\n");
+  if (spec.embedding_scale != 1) text += message("embedding scale ", spec.embedding_scale, "\n");
   for (size_t i = 1; i < spec.ropes.size(); ++i) text += message("rope ", i, ": ", rope_text(spec.ropes[i]), "\n");
   for (size_t i = 0; i < spec.layers.size(); ++i) {
     const LayerSpec& layer = spec.layers[i];
@@ -92,8 +99,8 @@ std::string source_digest(const ModelSpec& spec, const std::map<std::string, Ten
   uint64_t total = 0;
   for (const auto& [name, place] : tensors) total += place.bytes.size();
   for (const auto& [name, place] : tensors) {
-    sha.add(
-        message(name, " ", place.format->name, " ", place.rows, " ", place.cols, " ", place.interleaved_head, "\n"));
+    sha.add(message(name, " ", place.format->name, " ", place.rows, " ", place.cols, " ", place.interleaved_head,
+                    place.added != 0 ? message(" + ", place.added) : "", "\n"));
     if (total <= kWholeUpTo) {
       sha.add(place.bytes);
     } else {

@@ -103,7 +103,7 @@ absl::Status add_tensors(const GgufFile& gguf, ModelSpec& spec, Checkpoint& chec
                                               known_tensor_formats()));
     }
     TensorPlace place{tensor.file, tensor.name,       tensor.format, tensor.rows,
-                      tensor.cols, tensor.dimensions, tensor.bytes,  0};
+                      tensor.cols, tensor.dimensions, tensor.bytes};
     if (absl::Status status = checkpoint.add_tensor(std::move(place)); !status.ok()) return status;
   }
   // A head that repeats the embedding byte for byte is the embedding: it is not stored twice.

@@ -130,7 +130,7 @@ absl::Status add_shard(const MappedFile& file, const std::vector<std::string>& p
                                               ", expected F32, F16 or BF16"));
     }
     TensorPlace place{file.path(), tensor.name,       tensor.format, tensor.rows,
-                      tensor.cols, tensor.dimensions, tensor.bytes,  0};
+                      tensor.cols, tensor.dimensions, tensor.bytes};
     if (absl::Status status = checkpoint.add_tensor(std::move(place)); !status.ok()) return status;
   }
   return absl::OkStatus();

@@ -53,11 +53,15 @@ absl::Status MappedTensor::read_rows(int64_t first, int64_t count, std::span<flo
     const std::vector<float> stored(out.begin(), out.end());
     for (int64_t i = 0; i < place_.cols; ++i) out[i] = stored[interleaved_index(i, place_.interleaved_head)];
   }
+  if (place_.added != 0) {
+    for (float& value : out) value += place_.added;
+  }
   return absl::OkStatus();
 }
 
 std::optional<AffineGrid> MappedTensor::grid() const {
-  return place_.rows == 1 && place_.interleaved_head != 0 ? std::nullopt : place_.format->grid;
+  const bool changed = place_.rows == 1 && (place_.interleaved_head != 0 || place_.added != 0);
+  return changed ? std::nullopt : place_.format->grid;
 }
 
 absl::Status MappedTensor::read_codes(int64_t first, int64_t count, WeightRows& out) const {

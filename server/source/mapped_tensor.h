@@ -19,6 +19,7 @@ struct TensorPlace {
   // Not 0: rows (of a vector: elements) lie pairwise interleaved in heads of this size, as llama.cpp stores q and k;
   // they are handed out in rotate-half order.
   int64_t interleaved_head = 0;
+  float added = 0;  // to each value of a vector that is read
 };
 
 class MappedTensor final : public SourceTensor {

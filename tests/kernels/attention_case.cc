@@ -22,8 +22,9 @@ AttentionCase::AttentionCase(const KvFormat& format, const AttentionShape& shape
                              uint32_t seed)
     : shape_(shape) {
   std::mt19937 random(seed);
-  // Two layers, of which the second is used: an offset that is left out shows.
-  layout_ = make_kv_layout(format, 2, shape.kv_heads, shape.head_dim, shape.page_tokens);
+  // The second of two layers of unequal size is used: an offset that is left out, or of another layer, shows.
+  const KvLayerShape layers[] = {{shape.kv_heads + 1, shape.head_dim + 8}, {shape.kv_heads, shape.head_dim}};
+  layout_ = make_kv_layout(format, layers, shape.page_tokens);
   layout_.page_bytes += 128;
   int64_t pages = 0, longest = 0;
   for (int64_t length : lengths) {
@@ -46,7 +47,7 @@ AttentionCase::AttentionCase(const KvFormat& format, const AttentionShape& shape
   }
   arena_.resize(ids.size() * layout_.page_bytes);
   forget();
-  const int64_t half = shape.head_dim / 2;
+  const int64_t half = (shape.rotated > 0 ? shape.rotated : shape.head_dim) / 2;
   for (int64_t position = 0; position < longest; ++position) {
     for (int64_t i = 0; i < half; ++i) {
       const double angle =
@@ -55,6 +56,7 @@ AttentionCase::AttentionCase(const KvFormat& format, const AttentionShape& shape
       sines_.push_back(static_cast<float>(std::sin(angle)));
     }
   }
+  sinks_ = normal_floats(random, shape.heads, 2);
   if (!shape.qk_norm) return;
   q_norm_ = normal_floats(random, shape.head_dim);
   k_norm_ = normal_floats(random, shape.head_dim);
@@ -106,6 +108,7 @@ RopeStoreCall AttentionCase::rope_call(Step& step) {
   }
   call.cosines = cosines_.data();
   call.sines = sines_.data();
+  call.rotated = shape_.rotated;
   call.kv = {&layout_, arena_.data(), 1};
   return call;
 }
@@ -117,6 +120,8 @@ AttentionCall AttentionCase::attention_call(Step& step) {
   call.heads = shape_.heads;
   call.scale = 1 / std::sqrt(static_cast<float>(shape_.head_dim));
   call.window = shape_.window;
+  call.cap = shape_.cap;
+  if (shape_.sinks) call.sinks = sinks_.data();
   call.kv = {&layout_, arena_.data(), 1};
   return call;
 }

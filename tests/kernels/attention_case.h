@@ -14,6 +14,9 @@ struct AttentionShape {
   int64_t page_tokens = 16;
   int64_t window = 0;
   bool qk_norm = false;
+  int64_t rotated = 0;  // dimensions that turn; 0: all
+  float cap = 0;
+  bool sinks = false;
 };
 
 // One layer of everything that some sequences have: q, k and v of all their positions.
@@ -61,7 +64,7 @@ class AttentionCase {
   KvLayout layout_;
   std::vector<Sequence> sequences_;
   std::vector<std::byte> arena_;
-  std::vector<float> cosines_, sines_, q_norm_, k_norm_;
+  std::vector<float> cosines_, sines_, q_norm_, k_norm_, sinks_;
 };
 
 }  // namespace halftone::test

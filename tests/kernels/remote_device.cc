@@ -200,9 +200,9 @@ void RemoteDevice::replayable(uint64_t key, const std::function<void()>& work) {
 }
 
 void RemoteDevice::embed(const EmbedCall& call) {
-  enqueue([this, weights = behind(call.weights), y = behind(call.y)] {
+  enqueue([this, weights = behind(call.weights), y = behind(call.y), scale = call.scale] {
     HALFTONE_CHECK(y.rows == rows_);
-    cpu_->embed({weights, y});
+    cpu_->embed({weights, y, scale});
     for (int64_t row = tokens_; row < y.rows; ++row) std::fill_n(y.f32(row), y.cols, kNothing);
   });
 }
@@ -215,9 +215,56 @@ void RemoteDevice::linear(std::span<const LinearCall> calls) {
     call.y = behind(call.y);
     call.rms_weight = behind(call.rms_weight);
     call.epilogue.bias = behind(call.epilogue.bias);
-    call.epilogue.swiglu_up = behind(call.epilogue.swiglu_up);
+    call.epilogue.gate.matrix = behind(call.epilogue.gate.matrix);
+    call.epilogue.gate.addend = behind(call.epilogue.gate.addend);
   }
   enqueue([this, own] { cpu_->linear(own); });
+}
+
+void RemoteDevice::norm(const NormCall& call) {
+  NormCall own = call;
+  own.x = behind(call.x);
+  own.weight = behind(call.weight);
+  own.y = behind(call.y);
+  enqueue([this, own] { cpu_->norm(own); });
+}
+
+Routing RemoteDevice::behind(Routing routing) {
+  routing.experts = reinterpret_cast<int32_t*>(behind(static_cast<const void*>(routing.experts)));
+  routing.weights = behind(routing.weights);
+  return routing;
+}
+
+void RemoteDevice::route(const RouteCall& call) {
+  RouteCall own = call;
+  own.scores = behind(call.scores);
+  own.to = behind(call.to);
+  enqueue([this, own] {
+    HALFTONE_CHECK(own.scores.rows == rows_);
+    cpu_->route(own);
+  });
+}
+
+void RemoteDevice::experts(const ExpertsCall& call) {
+  ExpertsCall own = call;
+  for (Tensor* tensor : {&own.x, &own.inputs, &own.gated, &own.results, &own.y}) *tensor = behind(*tensor);
+  own.rms_weight = behind(call.rms_weight);
+  own.routing = behind(call.routing);
+  std::vector<Expert> experts;
+  for (const Expert& expert : call.experts) {
+    experts.push_back({behind(expert.gate), behind(expert.up), behind(expert.down)});
+  }
+  enqueue([this, own, experts] {
+    HALFTONE_CHECK(own.x.rows == rows_);
+    ExpertsCall here = own;
+    here.experts = experts;
+    cpu_->experts(here);
+  });
+}
+
+int64_t RemoteDevice::take_experts_read() {
+  wait();
+  return cpu_->take_experts_read();
 }
 
 void RemoteDevice::rope_store(const RopeStoreCall& call) {
@@ -241,6 +288,7 @@ void RemoteDevice::attention(const AttentionCall& call) {
   own.q = behind(call.q);
   own.y = behind(call.y);
   own.kv = behind(call.kv);
+  own.sinks = behind(call.sinks);
   enqueue([this, own] {
     HALFTONE_CHECK(own.q.rows == rows_ && own.y.rows == rows_);
     cpu_->attention(own);

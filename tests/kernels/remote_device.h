@@ -55,6 +55,10 @@ class RemoteDevice final : public Device {
 
   void embed(const EmbedCall& call) override;
   void linear(std::span<const LinearCall> calls) override;
+  void norm(const NormCall& call) override;
+  void route(const RouteCall& call) override;
+  void experts(const ExpertsCall& call) override;
+  int64_t take_experts_read() override;
   void rope_store(const RopeStoreCall& call) override;
   void attention(const AttentionCall& call) override;
   void gather_rows(const Tensor& from, std::span<const int64_t> rows, const Tensor& to) override;
@@ -83,6 +87,7 @@ class RemoteDevice final : public Device {
   Tensor behind(Tensor tensor);
   KvTarget behind(KvTarget target);
   CpuMatrix new_cpu_matrix(const WeightFormat& format, const PackedShape& shape);
+  Routing behind(Routing routing);
   CpuMatrix cpu_matrix(const PackedMatrix& matrix);
   const PackedMatrix* behind(const PackedMatrix* matrix);
   void enqueue(Operation operation);

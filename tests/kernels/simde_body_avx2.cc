@@ -75,12 +75,20 @@ void silus(const float* x, int64_t count, float* y) {
   for (int64_t i = 0; i < count; i += S::kLanes) S::store(y + i, silu_ordered<S>(S::load(x + i)));
 }
 
+void tanhs(const float* x, int64_t count, float* y) {
+  for (int64_t i = 0; i < count; i += S::kLanes) S::store(y + i, tanh_ordered<S>(S::load(x + i)));
+}
+
+void gelus(const float* x, int64_t count, float* y) {
+  for (int64_t i = 0; i < count; i += S::kLanes) S::store(y + i, gelu_tanh_ordered<S>(S::load(x + i)));
+}
+
 }  // namespace
 
 CpuBody simde_body() {
   return {"avx512vnni_simde", ops_table<S, &KvFormat::load_keys_avx2, &KvFormat::load_values_avx2>(), kernels_of};
 }
 
-ExpBodies simde_exp_bodies() { return {exps, silus}; }
+ExpBodies simde_exp_bodies() { return {exps, silus, tanhs, gelus}; }
 
 }  // namespace halftone::test

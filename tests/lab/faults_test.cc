@@ -155,7 +155,7 @@ TEST(Faults, ALayerLoadedTwiceIsSeen) {
 // One bit of each byte of what a page holds of the first layer; exponents stay, so every number is finite.
 void spoil_page(const LanePages& pages, size_t index) {
   std::byte* page = pages.arena + static_cast<size_t>(pages.pages[index]) * pages.layout.page_bytes;
-  for (size_t i = 0; i < pages.layout.layer_bytes; ++i) page[i] ^= std::byte{0x02};
+  for (size_t i = 0; i < pages.layout.layers[0].bytes; ++i) page[i] ^= std::byte{0x02};
 }
 
 TEST(Faults, OneCorruptedPageBetweenTwoStepsIsSeen) {

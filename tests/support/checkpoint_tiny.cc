@@ -42,6 +42,16 @@ class Maker {
   void vector(const std::string& name, int64_t size, float mean, float deviation) {
     add({name, "F32", 1, size, true, {}}, mean, deviation);
   }
+  void experts(const std::string& at, const TinyConfig& c) {
+    const float by_dim = 1 / std::sqrt(static_cast<float>(c.dim));
+    matrix(at + "router", c.experts, c.dim, 2 * by_dim);
+    for (int64_t expert = 0; expert < c.experts; ++expert) {
+      const std::string of = at + "experts." + std::to_string(expert) + ".";
+      matrix(of + "gate", c.expert_ffn, c.dim, 1.5f * by_dim);
+      matrix(of + "up", c.expert_ffn, c.dim, 1.5f * by_dim);
+      matrix(of + "down", c.dim, c.expert_ffn, 1 / std::sqrt(static_cast<float>(c.expert_ffn)));
+    }
+  }
   std::vector<TinyTensor> take() { return std::move(tensors_); }
 
  private:
@@ -95,11 +105,17 @@ std::vector<TinyTensor> tiny_tensors(const TinyCheckpoint& checkpoint) {
       make.vector(at + "v_bias", kv, 0, 0.3f);
     }
     if (checkpoint.attention_bias) make.vector(at + "o_bias", c.dim, 0, 0.3f);
-    if (c.architecture == "qwen3") {
+    if (c.architecture == "qwen3" || c.architecture == "qwen3moe" || c.architecture == "gemma3") {
       make.vector(at + "q_norm", c.head_dim, 1.5f, 0.2f);
       make.vector(at + "k_norm", c.head_dim, 1.5f, 0.2f);
     }
+    if (is_gemma(c)) make.vector(at + "attention_post_norm", c.dim, 1, 0.1f);
     make.vector(at + "mlp_norm", c.dim, 1, 0.1f);
+    if (is_gemma(c)) make.vector(at + "mlp_post_norm", c.dim, 1, 0.1f);
+    if (c.experts > 0) {
+      make.experts(at, c);
+      continue;
+    }
     make.matrix(at + "gate", ffn, c.dim, 1.5f * by_dim);
     make.matrix(at + "up", ffn, c.dim, 1.5f * by_dim);
     make.matrix(at + "down", c.dim, ffn, by_ffn);

@@ -27,7 +27,9 @@ struct TinyConfig {
   RopeScaling rope_scaling;
   int64_t sliding_window = 0;  // 0: none
   bool tied_head = true;
-  std::vector<TinyLayer> own_sizes;  // one for each layer; empty: all are equal
+  int64_t window_pattern = 0;  // gemma3: in every window_pattern-th layer a token sees everything
+  int64_t experts = 0, experts_chosen = 0, expert_ffn = 0;  // qwen3moe: of every layer
+  std::vector<TinyLayer> own_sizes;                         // one for each layer; empty: all are equal
 
   TinyLayer layer(int64_t index) const {
     return own_sizes.empty() ? TinyLayer{heads, kv_heads, ffn} : own_sizes[static_cast<size_t>(index)];
@@ -40,12 +42,26 @@ struct TinyConfig {
   }
 };
 
-// Of "llama", "mistral", "qwen2" (QKV bias) or "qwen3" (QK norm).
+// By a family's name. Of "gemma2" and "gemma3" the first layer has a window (and rotates by a base of its own), the
+// second sees everything; "qwen3moe" has experts.
 inline TinyConfig tiny_config(const std::string& architecture = "llama") {
   TinyConfig config;
   config.architecture = architecture;
+  if (architecture == "gemma2") config.sliding_window = 11;
+  if (architecture == "gemma3") {
+    config.sliding_window = 11;
+    config.window_pattern = 2;
+    config.rope_theta = 1e6f;
+  }
+  if (architecture == "qwen3moe") {
+    config.experts = 6;
+    config.experts_chosen = 2;
+    config.expert_ffn = 32;
+  }
   return config;
 }
+
+inline bool is_gemma(const TinyConfig& config) { return config.architecture.starts_with("gemma"); }
 
 struct TinyCheckpoint {
   TinyConfig config;

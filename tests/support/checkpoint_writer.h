@@ -18,6 +18,8 @@ namespace halftone {
 GgufBytes tiny_gguf(const TinyCheckpoint& checkpoint);
 GgufBytes tiny_gguf_keys(const TinyCheckpoint& checkpoint);  // without tensors
 void add_tiny_tensor(const TinyCheckpoint& checkpoint, const TinyTensor& tensor, GgufBytes& gguf);
+// All of a list; the experts of a layer are stacked.
+void add_tiny_tensors(const TinyCheckpoint& checkpoint, const std::vector<TinyTensor>& tensors, GgufBytes& gguf);
 void write_tiny_gguf(const std::string& path, const TinyCheckpoint& checkpoint);
 
 // Makes the directory with config.json, generation_config.json, tokenizer.json, tokenizer_config.json and
@@ -26,7 +28,7 @@ void write_tiny_huggingface(const std::string& directory, const TinyCheckpoint& 
 
 // The name of a canonical tensor in either file: "layers.0.q" is "blk.0.attn_q.weight".
 std::string gguf_tensor_name(const std::string& canonical);
-std::string huggingface_tensor_name(const std::string& canonical);
+std::string huggingface_tensor_name(const std::string& canonical, const std::string& architecture = "llama");
 
 // A directory of the test's own, removed with everything in it at the end.
 class TestDirectory {

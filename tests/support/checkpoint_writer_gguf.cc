@@ -1,4 +1,5 @@
 #include <cmath>
+#include <map>
 #include <numbers>
 
 #include "tests/support/checkpoint_encode.h"
@@ -89,6 +90,18 @@ void add_config(const TinyCheckpoint& checkpoint, const std::string& architectur
   gguf.key_u32(at + "rope.dimension_count", static_cast<uint32_t>(c.head_dim));
   gguf.key_f32(at + "attention.layer_norm_rms_epsilon", c.rms_epsilon);
   gguf.key_f32(at + "rope.freq_base", c.rope_theta);
+  if (c.architecture == "gemma2") {
+    gguf.key_f32(at + "attn_logit_softcapping", 5);
+    gguf.key_f32(at + "final_logit_softcapping", 12);
+  }
+  if (c.window_pattern > 0) {
+    gguf.key_u32(at + "attention.sliding_window_pattern", static_cast<uint32_t>(c.window_pattern));
+  }
+  if (c.experts > 0) {
+    gguf.key_u32(at + "expert_count", static_cast<uint32_t>(c.experts));
+    gguf.key_u32(at + "expert_used_count", static_cast<uint32_t>(c.experts_chosen));
+    gguf.key_u32(at + "expert_feed_forward_length", static_cast<uint32_t>(c.expert_ffn));
+  }
   if (c.sliding_window > 0) gguf.key_u32(at + "attention.sliding_window", static_cast<uint32_t>(c.sliding_window));
   if (c.rope_scaling.kind == RopeScaling::Kind::kLinear) {
     gguf.key_text(at + "rope.scaling.type", "linear");
@@ -120,10 +133,18 @@ std::string gguf_tensor_name(const std::string& canonical) {
                 {"o_bias", "attn_output.bias"},
                 {"q_norm", "attn_q_norm.weight"},
                 {"k_norm", "attn_k_norm.weight"},
+                {"attention_post_norm", "post_attention_norm.weight"},
                 {"mlp_norm", "ffn_norm.weight"},
+                {"mlp_post_norm", "post_ffw_norm.weight"},
+                {"router", "ffn_gate_inp.weight"},
                 {"gate", "ffn_gate.weight"},
                 {"up", "ffn_up.weight"},
                 {"down", "ffn_down.weight"}};
+  // layers.N.experts.E.gate: a tensor for all experts.
+  if (const size_t experts = canonical.find(".experts."); experts != std::string::npos) {
+    const std::string part = canonical.substr(canonical.rfind('.') + 1);
+    return "blk." + canonical.substr(7, experts - 7) + ".ffn_" + part + "_exps.weight";
+  }
   const size_t dot = canonical.rfind('.');
   const std::string part = dot == std::string::npos ? canonical : canonical.substr(dot + 1);
   for (const auto& pair : kNames) {
@@ -148,10 +169,28 @@ void add_tiny_tensor(const TinyCheckpoint& checkpoint, const TinyTensor& tensor,
   gguf.tensor(gguf_tensor_name(tensor.name), shape, gguf_type_number(tensor.type), encode_values(tensor.type, values));
 }
 
+void add_tiny_tensors(const TinyCheckpoint& checkpoint, const std::vector<TinyTensor>& tensors, GgufBytes& gguf) {
+  std::map<std::string, TinyTensor> stacked;  // by the name in the file: an expert's rows below the last one's
+  for (const TinyTensor& tensor : tensors) {
+    if (tensor.name.find(".experts.") == std::string::npos) {
+      add_tiny_tensor(checkpoint, tensor, gguf);
+      continue;
+    }
+    TinyTensor& all = stacked.try_emplace(gguf_tensor_name(tensor.name), TinyTensor{}).first->second;
+    all.type = tensor.type, all.rows = tensor.rows, all.cols = tensor.cols;
+    all.values.insert(all.values.end(), tensor.values.begin(), tensor.values.end());
+  }
+  for (const auto& [name, all] : stacked) {
+    const auto size = [](int64_t n) { return static_cast<uint64_t>(n); };
+    gguf.tensor(name, {size(all.cols), size(all.rows), size(checkpoint.config.experts)}, gguf_type_number(all.type),
+                encode_values(all.type, all.values));
+  }
+}
+
 GgufBytes tiny_gguf(const TinyCheckpoint& checkpoint) {
   const TinyConfig& config = checkpoint.config;
   GgufBytes gguf = tiny_gguf_keys(checkpoint);
-  for (const TinyTensor& tensor : tiny_tensors(checkpoint)) add_tiny_tensor(checkpoint, tensor, gguf);
+  add_tiny_tensors(checkpoint, tiny_tensors(checkpoint), gguf);
   if (config.rope_scaling.kind == RopeScaling::Kind::kLlama3) {
     gguf.tensor("rope_freqs.weight", {static_cast<uint64_t>(config.head_dim / 2)}, 0,
                 encode_values("F32", llama3_factors(config)));

@@ -21,7 +21,11 @@ json config_json(const TinyCheckpoint& checkpoint) {
     const std::vector<int32_t> sizes = c.by_layer(size);
     return c.own_sizes.empty() ? json(sizes[0]) : json(sizes);
   };
-  json config = {{"model_type", c.architecture},
+  const bool gemma = is_gemma(c);
+  std::string type = c.architecture;
+  if (type == "gemma3") type = "gemma3_text";
+  if (type == "qwen3moe") type = "qwen3_moe";
+  json config = {{"model_type", type},
                  {"num_hidden_layers", c.layers},
                  {"hidden_size", c.dim},
                  {"num_attention_heads", by_layer(&TinyLayer::heads)},
@@ -33,7 +37,7 @@ json config_json(const TinyCheckpoint& checkpoint) {
                  {"rms_norm_eps", c.rms_epsilon},
                  {"rope_theta", c.rope_theta},
                  {"tie_word_embeddings", c.tied_head},
-                 {"hidden_act", "silu"},
+                 {gemma ? "hidden_activation" : "hidden_act", gemma ? "gelu_pytorch_tanh" : "silu"},
                  {"bos_token_id", 0},
                  {"eos_token_id", 2}};
   if (checkpoint.attention_bias) config["attention_bias"] = true;
@@ -46,8 +50,20 @@ json config_json(const TinyCheckpoint& checkpoint) {
                               {"high_freq_factor", rope.high_frequency_factor},
                               {"original_max_position_embeddings", rope.original_context}};
   }
+  if (gemma) config["query_pre_attn_scalar"] = c.head_dim;
+  if (c.architecture == "gemma2") config["attn_logit_softcapping"] = 5.0, config["final_logit_softcapping"] = 12.0;
+  if (c.architecture == "gemma3") {
+    config["sliding_window_pattern"] = c.window_pattern;
+    config["rope_local_base_freq"] = 10000.0;
+  }
+  if (c.experts > 0) {
+    config["num_experts"] = c.experts;
+    config["num_experts_per_tok"] = c.experts_chosen;
+    config["moe_intermediate_size"] = c.expert_ffn;
+    config["norm_topk_prob"] = true;
+  }
   config["sliding_window"] = c.sliding_window > 0 ? json(c.sliding_window) : json(nullptr);
-  if (c.architecture != "mistral" && c.sliding_window > 0) {
+  if (c.architecture != "mistral" && !gemma && c.sliding_window > 0) {
     config["use_sliding_window"] = true;
     config["max_window_layers"] = 0;
   }
@@ -107,13 +123,17 @@ json tokenizer_config_json(const TinyCheckpoint& checkpoint) {
   return config;
 }
 
-std::string safetensors_bytes(const std::vector<const TinyTensor*>& tensors) {
+std::string safetensors_bytes(const std::vector<const TinyTensor*>& tensors, const std::string& architecture) {
   json header = {{"__metadata__", {{"format", "pt"}}}};
   std::string data;
   for (const TinyTensor* tensor : tensors) {
-    const std::string bytes = encode_values(tensor->type, tensor->values);
+    std::vector<float> values = tensor->values;
+    if (architecture.starts_with("gemma") && tensor->name.ends_with("norm")) {
+      for (float& value : values) value -= 1;  // exact: the reader's sum gives the value back
+    }
+    const std::string bytes = encode_values(tensor->type, values);
     json shape = tensor->vector ? json::array({tensor->cols}) : json::array({tensor->rows, tensor->cols});
-    header[huggingface_tensor_name(tensor->name)] = {
+    header[huggingface_tensor_name(tensor->name, architecture)] = {
         {"dtype", tensor->type}, {"shape", shape}, {"data_offsets", {data.size(), data.size() + bytes.size()}}};
     data += bytes;
   }
@@ -168,7 +188,7 @@ TinyConfig tiny_config_of(const ModelSpec& spec) {
   return config;
 }
 
-std::string huggingface_tensor_name(const std::string& canonical) {
+std::string huggingface_tensor_name(const std::string& canonical, const std::string& architecture) {
   constexpr struct {
     const char *part, *name;
   } kNames[] = {{"embedding", "model.embed_tokens.weight"},
@@ -185,10 +205,21 @@ std::string huggingface_tensor_name(const std::string& canonical) {
                 {"o_bias", "self_attn.o_proj.bias"},
                 {"q_norm", "self_attn.q_norm.weight"},
                 {"k_norm", "self_attn.k_norm.weight"},
+                {"attention_post_norm", "post_attention_layernorm.weight"},
                 {"mlp_norm", "post_attention_layernorm.weight"},
+                {"mlp_post_norm", "post_feedforward_layernorm.weight"},
+                {"router", "mlp.gate.weight"},
                 {"gate", "mlp.gate_proj.weight"},
                 {"up", "mlp.up_proj.weight"},
                 {"down", "mlp.down_proj.weight"}};
+  if (const size_t experts = canonical.find(".experts."); experts != std::string::npos) {
+    const size_t last = canonical.rfind('.');
+    return "model." + canonical.substr(0, experts) + ".mlp" + canonical.substr(experts, last - experts) + "." +
+           canonical.substr(last + 1) + "_proj.weight";
+  }
+  if (architecture.starts_with("gemma") && canonical.ends_with(".mlp_norm")) {
+    return "model." + canonical.substr(0, canonical.rfind('.')) + ".pre_feedforward_layernorm.weight";
+  }
   const size_t dot = canonical.rfind('.');
   const std::string part = dot == std::string::npos ? canonical : canonical.substr(dot + 1);
   for (const auto& pair : kNames) {
@@ -212,9 +243,9 @@ void write_tiny_huggingface(const std::string& directory, const TinyCheckpoint& 
     for (size_t i = 0; i < tensors.size(); ++i) {
       if (static_cast<int>(i * static_cast<size_t>(shards) / tensors.size()) != shard) continue;
       part.push_back(&tensors[i]);
-      weight_map[huggingface_tensor_name(tensors[i].name)] = shard_name(shard, shards);
+      weight_map[huggingface_tensor_name(tensors[i].name, checkpoint.config.architecture)] = shard_name(shard, shards);
     }
-    write_test_file(at + shard_name(shard, shards), safetensors_bytes(part));
+    write_test_file(at + shard_name(shard, shards), safetensors_bytes(part, checkpoint.config.architecture));
   }
   if (shards == 1) return;
   const json index = {{"metadata", json::object()}, {"weight_map", weight_map}};

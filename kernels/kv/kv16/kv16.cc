@@ -30,11 +30,11 @@ int64_t store_halves(const float* values, int64_t count, std::byte* out, int64_t
   return clamped;
 }
 
-int64_t store(const KvLayout& layout, std::byte* layer, int64_t head, int64_t slot, const float* k, const float* v) {
-  std::byte* keys = const_cast<std::byte*>(kv_keys(layout, layer, head));
-  std::byte* values = const_cast<std::byte*>(kv_values(layout, layer, head));
-  return store_halves(k, layout.head_dim, keys + slot * 2, layout.page_tokens) +
-         store_halves(v, layout.head_dim, values + slot * layout.head_dim * 2, 1);
+int64_t store(const KvLayer& layer, std::byte* data, int64_t head, int64_t slot, const float* k, const float* v) {
+  std::byte* keys = const_cast<std::byte*>(kv_keys(layer, data, head));
+  std::byte* values = const_cast<std::byte*>(kv_values(layer, data, head));
+  return store_halves(k, layer.head_dim, keys + slot * 2, layer.page_tokens) +
+         store_halves(v, layer.head_dim, values + slot * layer.head_dim * 2, 1);
 }
 
 void load(const std::byte* halves, int64_t count, float* out) {
@@ -45,12 +45,12 @@ void load(const std::byte* halves, int64_t count, float* out) {
   }
 }
 
-void load_keys(const KvLayout& layout, const std::byte* layer, int64_t head, float* out) {
-  load(kv_keys(layout, layer, head), kv_values_per_head(layout), out);
+void load_keys(const KvLayer& layer, const std::byte* data, int64_t head, float* out) {
+  load(kv_keys(layer, data, head), kv_values_per_head(layer), out);
 }
 
-void load_values(const KvLayout& layout, const std::byte* layer, int64_t head, float* out) {
-  load(kv_values(layout, layer, head), kv_values_per_head(layout), out);
+void load_values(const KvLayer& layer, const std::byte* data, int64_t head, float* out) {
+  load(kv_values(layer, data, head), kv_values_per_head(layer), out);
 }
 
 }  // namespace

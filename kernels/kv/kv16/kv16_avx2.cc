@@ -18,12 +18,12 @@ void load(const std::byte* halves, int64_t count, float* out) {
 
 }  // namespace
 
-void kv16_load_keys_avx2(const KvLayout& layout, const std::byte* layer, int64_t head, float* out) {
-  load(kv_keys(layout, layer, head), kv_values_per_head(layout), out);
+void kv16_load_keys_avx2(const KvLayer& layer, const std::byte* data, int64_t head, float* out) {
+  load(kv_keys(layer, data, head), kv_values_per_head(layer), out);
 }
 
-void kv16_load_values_avx2(const KvLayout& layout, const std::byte* layer, int64_t head, float* out) {
-  load(kv_values(layout, layer, head), kv_values_per_head(layout), out);
+void kv16_load_values_avx2(const KvLayer& layer, const std::byte* data, int64_t head, float* out) {
+  load(kv_values(layer, data, head), kv_values_per_head(layer), out);
 }
 
 }  // namespace halftone

@@ -57,13 +57,13 @@ int64_t store_vector(const float* values, int64_t count, std::byte* codes, int64
   return range.clamped;
 }
 
-int64_t store(const KvLayout& layout, std::byte* layer, int64_t head, int64_t slot, const float* k, const float* v) {
-  std::byte* keys = const_cast<std::byte*>(kv_keys(layout, layer, head));
-  std::byte* values = const_cast<std::byte*>(kv_values(layout, layer, head));
-  std::byte* key_scales = const_cast<std::byte*>(kv_key_scales(layout, layer, head));
-  std::byte* value_scales = const_cast<std::byte*>(kv_value_scales(layout, layer, head));
-  return store_vector(k, layout.head_dim, keys + slot, layout.page_tokens, key_scales + slot * 2) +
-         store_vector(v, layout.head_dim, values + slot * layout.head_dim, 1, value_scales + slot * 2);
+int64_t store(const KvLayer& layer, std::byte* data, int64_t head, int64_t slot, const float* k, const float* v) {
+  std::byte* keys = const_cast<std::byte*>(kv_keys(layer, data, head));
+  std::byte* values = const_cast<std::byte*>(kv_values(layer, data, head));
+  std::byte* key_scales = const_cast<std::byte*>(kv_key_scales(layer, data, head));
+  std::byte* value_scales = const_cast<std::byte*>(kv_value_scales(layer, data, head));
+  return store_vector(k, layer.head_dim, keys + slot, layer.page_tokens, key_scales + slot * 2) +
+         store_vector(v, layer.head_dim, values + slot * layer.head_dim, 1, value_scales + slot * 2);
 }
 
 float scale_at(const std::byte* scales, int64_t slot) {
@@ -74,24 +74,24 @@ float scale_at(const std::byte* scales, int64_t slot) {
 
 float code_at(const std::byte* codes, int64_t i) { return static_cast<float>(static_cast<int8_t>(codes[i])); }
 
-void load_keys(const KvLayout& layout, const std::byte* layer, int64_t head, float* out) {
-  const std::byte* codes = kv_keys(layout, layer, head);
-  const std::byte* scales = kv_key_scales(layout, layer, head);
-  for (int64_t slot = 0; slot < layout.page_tokens; ++slot) {
+void load_keys(const KvLayer& layer, const std::byte* data, int64_t head, float* out) {
+  const std::byte* codes = kv_keys(layer, data, head);
+  const std::byte* scales = kv_key_scales(layer, data, head);
+  for (int64_t slot = 0; slot < layer.page_tokens; ++slot) {
     const float scale = scale_at(scales, slot);
-    for (int64_t d = 0; d < layout.head_dim; ++d) {
-      const int64_t i = d * layout.page_tokens + slot;
+    for (int64_t d = 0; d < layer.head_dim; ++d) {
+      const int64_t i = d * layer.page_tokens + slot;
       out[i] = code_at(codes, i) * scale;
     }
   }
 }
 
-void load_values(const KvLayout& layout, const std::byte* layer, int64_t head, float* out) {
-  const std::byte* codes = kv_values(layout, layer, head);
-  const std::byte* scales = kv_value_scales(layout, layer, head);
-  for (int64_t slot = 0; slot < layout.page_tokens; ++slot) {
+void load_values(const KvLayer& layer, const std::byte* data, int64_t head, float* out) {
+  const std::byte* codes = kv_values(layer, data, head);
+  const std::byte* scales = kv_value_scales(layer, data, head);
+  for (int64_t slot = 0; slot < layer.page_tokens; ++slot) {
     const float scale = scale_at(scales, slot);
-    for (int64_t i = slot * layout.head_dim; i < (slot + 1) * layout.head_dim; ++i) {
+    for (int64_t i = slot * layer.head_dim; i < (slot + 1) * layer.head_dim; ++i) {
       out[i] = code_at(codes, i) * scale;
     }
   }

@@ -12,7 +12,7 @@ namespace halftone {
 
 extern const KvFormat kKv8;
 
-void kv8_load_keys_avx2(const KvLayout& layout, const std::byte* layer, int64_t head, float* out);
-void kv8_load_values_avx2(const KvLayout& layout, const std::byte* layer, int64_t head, float* out);
+void kv8_load_keys_avx2(const KvLayer& layer, const std::byte* data, int64_t head, float* out);
+void kv8_load_values_avx2(const KvLayer& layer, const std::byte* data, int64_t head, float* out);
 
 }  // namespace halftone

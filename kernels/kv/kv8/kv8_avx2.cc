@@ -17,13 +17,13 @@ __m256 scales8(const std::byte* scales) {
 }  // namespace
 
 // Sixteen tokens at a time, whose scales stay in two registers while the dimensions go by.
-void kv8_load_keys_avx2(const KvLayout& layout, const std::byte* layer, int64_t head, float* out) {
-  const std::byte* codes = kv_keys(layout, layer, head);
-  const std::byte* scales = kv_key_scales(layout, layer, head);
-  for (int64_t slot = 0; slot < layout.page_tokens; slot += 16) {
+void kv8_load_keys_avx2(const KvLayer& layer, const std::byte* data, int64_t head, float* out) {
+  const std::byte* codes = kv_keys(layer, data, head);
+  const std::byte* scales = kv_key_scales(layer, data, head);
+  for (int64_t slot = 0; slot < layer.page_tokens; slot += 16) {
     const __m256 low = scales8(scales + slot * 2), high = scales8(scales + slot * 2 + 16);
-    for (int64_t d = 0; d < layout.head_dim; ++d) {
-      const int64_t i = d * layout.page_tokens + slot;
+    for (int64_t d = 0; d < layer.head_dim; ++d) {
+      const int64_t i = d * layer.page_tokens + slot;
       _mm256_storeu_ps(out + i, _mm256_mul_ps(codes8(codes + i), low));
       _mm256_storeu_ps(out + i + 8, _mm256_mul_ps(codes8(codes + i + 8), high));
     }
@@ -31,11 +31,11 @@ void kv8_load_keys_avx2(const KvLayout& layout, const std::byte* layer, int64_t 
 }
 
 // Token by token; a head_dim that is no multiple of 8 ends in single values.
-void kv8_load_values_avx2(const KvLayout& layout, const std::byte* layer, int64_t head, float* out) {
-  const std::byte* codes = kv_values(layout, layer, head);
-  const std::byte* scales = kv_value_scales(layout, layer, head);
-  const int64_t dim = layout.head_dim, whole = dim / 8 * 8;
-  for (int64_t slot = 0; slot < layout.page_tokens; ++slot) {
+void kv8_load_values_avx2(const KvLayer& layer, const std::byte* data, int64_t head, float* out) {
+  const std::byte* codes = kv_values(layer, data, head);
+  const std::byte* scales = kv_value_scales(layer, data, head);
+  const int64_t dim = layer.head_dim, whole = dim / 8 * 8;
+  for (int64_t slot = 0; slot < layer.page_tokens; ++slot) {
     uint16_t bits;
     __builtin_memcpy(&bits, scales + slot * 2, 2);
     const __m256 scale = _mm256_broadcastss_ps(_mm_cvtph_ps(_mm_cvtsi32_si128(bits)));

@@ -85,6 +85,20 @@ TEST_P(AttentionTest, HasTheBitsOfTheReferenceInEveryWindow) {
   for (int64_t window : {1, 5, 16, 100, 255, 256, 257, 400}) expect_reference_bits({2, 1, 8, 16, window}, {530});
 }
 
+TEST_P(AttentionTest, HasTheBitsOfTheReferenceWithARotationOfAPart) {
+  for (int64_t rotated : {2, 6, 16}) expect_reference_bits({.head_dim = 16, .rotated = rotated}, {37});
+  expect_reference_bits({.head_dim = 20, .qk_norm = true, .rotated = 10}, {20});
+}
+
+TEST_P(AttentionTest, HasTheBitsOfTheReferenceWithCapsAndSinks) {
+  for (int64_t window : {0, 5, 300}) {
+    expect_reference_bits({.window = window, .cap = 1.5f}, {20, 290});
+    expect_reference_bits({.heads = 6, .window = window, .sinks = true}, {20, 290});
+    expect_reference_bits({.heads = 9, .kv_heads = 3, .head_dim = 10, .window = window, .cap = 20, .sinks = true},
+                          {1, 40, 290});
+  }
+}
+
 TEST_P(AttentionTest, DoesNotDependOnChunks) {
   for (int64_t window : {0, 70}) {
     const AttentionShape shape{4, 2, 16, 32, window};

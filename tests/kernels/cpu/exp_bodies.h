@@ -1,5 +1,5 @@
-// exp and silu of sixteen lanes as each vector body computes them: in files of their own for the instruction sets'
-// sake.
+// exp, silu, tanh and GELU of sixteen lanes as each vector body computes them: in files of their own for the
+// instruction sets' sake.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,7 @@ namespace halftone::test {
 using LaneFunction = void (*)(const float* x, int64_t count, float* y);
 
 struct ExpBodies {
-  LaneFunction exp, silu;
+  LaneFunction exp, silu, tanh, gelu;
 };
 
 ExpBodies exp_bodies_avx512vnni();

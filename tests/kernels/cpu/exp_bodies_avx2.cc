@@ -13,8 +13,16 @@ void silus(const float* x, int64_t count, float* y) {
   for (int64_t i = 0; i < count; i += Avx2::kLanes) Avx2::store(y + i, silu_ordered<Avx2>(Avx2::load(x + i)));
 }
 
+void tanhs(const float* x, int64_t count, float* y) {
+  for (int64_t i = 0; i < count; i += Avx2::kLanes) Avx2::store(y + i, tanh_ordered<Avx2>(Avx2::load(x + i)));
+}
+
+void gelus(const float* x, int64_t count, float* y) {
+  for (int64_t i = 0; i < count; i += Avx2::kLanes) Avx2::store(y + i, gelu_tanh_ordered<Avx2>(Avx2::load(x + i)));
+}
+
 }  // namespace
 
-ExpBodies exp_bodies_avx2() { return {exps, silus}; }
+ExpBodies exp_bodies_avx2() { return {exps, silus, tanhs, gelus}; }
 
 }  // namespace halftone::test

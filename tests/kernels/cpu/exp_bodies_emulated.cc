@@ -15,8 +15,18 @@ void silus(const float* x, int64_t count, float* y) {
     Emulated::store(y + i, silu_ordered<Emulated>(Emulated::load(x + i)));
 }
 
+void tanhs(const float* x, int64_t count, float* y) {
+  for (int64_t i = 0; i < count; i += Emulated::kLanes)
+    Emulated::store(y + i, tanh_ordered<Emulated>(Emulated::load(x + i)));
+}
+
+void gelus(const float* x, int64_t count, float* y) {
+  for (int64_t i = 0; i < count; i += Emulated::kLanes)
+    Emulated::store(y + i, gelu_tanh_ordered<Emulated>(Emulated::load(x + i)));
+}
+
 }  // namespace
 
-ExpBodies exp_bodies_emulated() { return {exps, silus}; }
+ExpBodies exp_bodies_emulated() { return {exps, silus, tanhs, gelus}; }
 
 }  // namespace halftone::test

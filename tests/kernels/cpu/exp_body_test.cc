@@ -1,4 +1,5 @@
-// The vector bodies of exp and silu have the scalar's bits, over floats of every exponent and the special ones.
+// The vector bodies of exp, silu, tanh and GELU have the scalar's bits, over floats of every exponent and the special
+// ones.
 #include <gtest/gtest.h>
 
 #include <bit>
@@ -50,16 +51,20 @@ TEST_P(ExpBodyTest, HasTheScalarsBits) {
   EXPECT_TRUE(same_bits(got, expected));
 }
 
-TEST_P(ExpBodyTest, SiluHasTheScalarsBitsOfFiniteFloats) {
+TEST_P(ExpBodyTest, WhatIsMadeOfItHasTheScalarsBitsOfFiniteFloats) {
   std::vector<float> x;
   for (float value : floats_of_all_exponents()) {
     if (std::isfinite(value)) x.push_back(value);
   }
   x.resize(x.size() / 16 * 16);
-  std::vector<float> got(x.size()), expected;
-  bodies.silu(x.data(), static_cast<int64_t>(x.size()), got.data());
-  for (float value : x) expected.push_back(silu_ordered(value));
-  EXPECT_TRUE(same_bits(got, expected));
+  const std::pair<LaneFunction, float (*)(float)> functions[] = {
+      {bodies.silu, silu_ordered}, {bodies.tanh, tanh_ordered}, {bodies.gelu, gelu_tanh_ordered}};
+  for (const auto& [body, scalar] : functions) {
+    std::vector<float> got(x.size()), expected;
+    body(x.data(), static_cast<int64_t>(x.size()), got.data());
+    for (float value : x) expected.push_back(scalar(value));
+    EXPECT_TRUE(same_bits(got, expected));
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(AllDevices, ExpBodyTest, testing::ValuesIn(all_test_devices()),

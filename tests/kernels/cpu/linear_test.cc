@@ -73,27 +73,32 @@ std::vector<int64_t> all_batches() {
   return batches;
 }
 
-enum class Kind { kPlain, kBias, kAdd, kBiasAdd, kNorm, kNormSwiglu, kSwigluAdd };
-constexpr Kind kKinds[] = {Kind::kPlain, Kind::kBias,       Kind::kAdd,      Kind::kBiasAdd,
-                           Kind::kNorm,  Kind::kNormSwiglu, Kind::kSwigluAdd};
+enum class Kind { kPlain, kBias, kAdd, kBiasAdd, kNorm, kNormSwiglu, kSwigluAdd, kGeluAddend, kCapAdd, kCapGate };
+constexpr Kind kKinds[] = {Kind::kPlain,      Kind::kBias,      Kind::kAdd,        Kind::kBiasAdd, Kind::kNorm,
+                           Kind::kNormSwiglu, Kind::kSwigluAdd, Kind::kGeluAddend, Kind::kCapAdd,  Kind::kCapGate};
 
-bool has_bias(Kind kind) { return kind == Kind::kBias || kind == Kind::kBiasAdd; }
-bool has_add(Kind kind) { return kind == Kind::kAdd || kind == Kind::kBiasAdd || kind == Kind::kSwigluAdd; }
+bool has_bias(Kind kind) { return kind == Kind::kBias || kind == Kind::kBiasAdd || kind == Kind::kGeluAddend; }
+bool has_add(Kind kind) {
+  return kind == Kind::kAdd || kind == Kind::kBiasAdd || kind == Kind::kSwigluAdd || kind == Kind::kCapAdd;
+}
 bool has_norm(Kind kind) { return kind == Kind::kNorm || kind == Kind::kNormSwiglu; }
-bool has_swiglu(Kind kind) { return kind == Kind::kNormSwiglu || kind == Kind::kSwigluAdd; }
+bool has_gelu(Kind kind) { return kind == Kind::kGeluAddend || kind == Kind::kCapGate; }
+bool has_gate(Kind kind) { return kind == Kind::kNormSwiglu || kind == Kind::kSwigluAdd || has_gelu(kind); }
+bool has_cap(Kind kind) { return kind == Kind::kCapAdd || kind == Kind::kCapGate; }
 
-// One matrix (two for SwiGLU) with everything that a call may carry.
+// One matrix (two where there is a gate) with everything that a call may carry.
 class LinearCase {
  public:
   static std::optional<LinearCase> make(Device& device, const Param& param, Shape shape, std::mt19937& random) {
     auto pack = [&] { return PackedCase::random(device, *param.format, shape.rows, shape.cols, random, param.group); };
-    std::optional<PackedCase> weights = pack(), up = pack();
-    if (!weights || !up) return std::nullopt;
-    LinearCase made{std::move(*weights), std::move(*up), {}, {}, {}, {}, param.activations};
+    std::optional<PackedCase> weights = pack(), gate = pack();
+    if (!weights || !gate) return std::nullopt;
+    LinearCase made{std::move(*weights), std::move(*gate), {}, {}, {}, {}, {}, param.activations};
     made.bias = normal_floats(random, shape.rows);
     made.norm = normal_floats(random, shape.cols);
     made.x = normal_floats(random, 33 * shape.cols);
     made.y = normal_floats(random, 33 * shape.rows);
+    made.addend = normal_floats(random, 33 * shape.rows);
     return made;
   }
 
@@ -108,7 +113,10 @@ class LinearCase {
       call.rms_epsilon = 1e-5f;
     }
     if (has_bias(kind)) call.epilogue.bias = bias.data();
-    if (has_swiglu(kind)) call.epilogue.swiglu_up = &up.matrix();
+    if (has_gate(kind)) call.epilogue.gate.matrix = &gate.matrix();
+    if (has_gelu(kind)) call.epilogue.gate.kind = GateKind::kGeluTanh;
+    if (kind == Kind::kGeluAddend) call.epilogue.gate.addend = f32_tensor(addend.data(), inputs.rows, outputs.cols);
+    if (has_cap(kind)) call.epilogue.cap = 0.5f;
     call.epilogue.add_to_y = has_add(kind);
     return call;
   }
@@ -120,8 +128,9 @@ class LinearCase {
     return filled(y, tokens, weights.matrix().shape.rows, gap);
   }
 
-  PackedCase weights, up;
+  PackedCase weights, gate;
   std::vector<float> bias, norm, x, y;
+  mutable std::vector<float> addend;  // a Tensor has no const
   Activations activations;
 
  private:

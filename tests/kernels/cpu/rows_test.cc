@@ -61,10 +61,27 @@ TEST_P(RowsTest, EmbedsTheTokensOfTheStepThatBegan) {
       const StepBatch batch{tokens, {}};
       std::vector<float> y(4 * 64), expected(y.size());
       EXPECT_EQ(device().begin(batch), static_cast<int64_t>(tokens.size()));
-      device().embed({&table->matrix(), f32_tensor(y.data(), 4, 64)});
-      reference::embed(batch, {&table->matrix(), f32_tensor(expected.data(), 4, 64)});
+      device().embed({&table->matrix(), f32_tensor(y.data(), 4, 64), 24.5f});
+      reference::embed(batch, {&table->matrix(), f32_tensor(expected.data(), 4, 64), 24.5f});
       EXPECT_TRUE(same_bits(y, expected)) << format->name;
       EXPECT_NE(y, std::vector<float>(y.size())) << format->name;
+    }
+  }
+}
+
+TEST_P(RowsTest, NormsRows) {
+  std::mt19937 random(2);
+  for (int64_t cols : {1, 15, 16, 33, 100}) {
+    for (bool add : {false, true}) {
+      const std::vector<float> weight = normal_floats(random, cols);
+      std::vector<float> x = normal_floats(random, 5 * cols), y = normal_floats(random, 5 * cols), expected = y;
+      NormCall call{f32_tensor(x.data(), 5, cols), weight.data(), 1e-5f, add, f32_tensor(expected.data(), 5, cols)};
+      const std::vector<reference::Bounded> exact = reference::exact_norm(call);
+      reference::norm(call);
+      call.y = f32_tensor(y.data(), 5, cols);
+      device().norm(call);
+      EXPECT_TRUE(same_bits(y, expected)) << cols << " columns";
+      EXPECT_TRUE(within_bounds(y, exact)) << cols << " columns";
     }
   }
 }

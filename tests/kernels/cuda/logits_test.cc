@@ -16,7 +16,7 @@ constexpr float kInfinity = std::numeric_limits<float>::infinity();
 // after the other.
 int64_t additions(int64_t vocabulary) { return (vocabulary + 255) / 256 + 5 + 7; }
 
-class CudaLogitsTest : public OnCuda {
+class CudaLogitsTest : public OnDeviceParam {
  protected:
   // Here and in the reference: all results the same, but for the last bits of sums.
   void expect_reference(const std::vector<float>& logits, LogitReduction row) {
@@ -113,7 +113,7 @@ TEST_P(CudaLogitsTest, RowsThatAreNotFinite) {
   expect_reference(std::vector<float>(300, -kInfinity), row);
 }
 
-INSTANTIATE_TEST_SUITE_P(AllOrders, CudaLogitsTest, testing::ValuesIn(all_cuda_params()), name_of_cuda_param);
+INSTANTIATE_TEST_SUITE_P(AllOrders, CudaLogitsTest, testing::ValuesIn(all_cuda_params()), name_of_device_param);
 
 }  // namespace
 }  // namespace halftone::test

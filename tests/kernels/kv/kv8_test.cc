@@ -15,13 +15,13 @@ namespace {
 constexpr float kLargest = 127.0f * 65504.0f;
 
 float value_scale(KvPage& page) {
-  const KvLayout& layout = page.layout();
+  const KvLayer& layout = page.layout();
   const auto* scales = reinterpret_cast<const uint16_t*>(page.layer() + layout.scales_offset);
   return f32_from_f16(scales[layout.page_tokens]);
 }
 
 int code_of_value(KvPage& page, int64_t d) {
-  const KvLayout& layout = page.layout();
+  const KvLayer& layout = page.layout();
   return reinterpret_cast<const int8_t*>(page.layer())[layout.head_bytes / 2 + static_cast<size_t>(d)];
 }
 

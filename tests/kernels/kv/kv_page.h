@@ -11,7 +11,7 @@ class KvPage {
  public:
   KvPage(const KvFormat& format, int64_t kv_heads, int64_t head_dim, int64_t page_tokens);
 
-  const KvLayout& layout() const { return layout_; }
+  const KvLayer& layout() const { return layout_.layers[0]; }
   // k, v: [head_dim]. Returns how many values were clamped.
   int64_t store(int64_t head, int64_t slot, const std::vector<float>& k, const std::vector<float>& v);
   // [head_dim] of one slot, as the format's scalar loads read it.

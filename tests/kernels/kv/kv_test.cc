@@ -67,7 +67,7 @@ TEST_P(KvTest, StoringAgainReplacesWhatWasThere) {
   page.store(1, 5, random_vector(random, 16), random_vector(random, 16));
   page.store(1, 5, k, v);
   fresh.store(1, 5, k, v);
-  EXPECT_EQ(std::memcmp(page.layer(), fresh.layer(), page.layout().layer_bytes), 0);
+  EXPECT_EQ(std::memcmp(page.layer(), fresh.layer(), page.layout().bytes), 0);
 }
 
 TEST_P(KvTest, WhatIsStoredAgainAsReadIsTheSame) {
@@ -121,7 +121,7 @@ TEST_P(KvTest, Avx2LoadsHaveTheBitsOfTheScalarOnes) {
   for (int64_t page_tokens : {16, 32, 128}) {
     for (int64_t head_dim : {8, 10, 64, 80, 128}) {
       KvPage page(*GetParam(), 2, head_dim, page_tokens);
-      for (size_t i = 0; i < page.layout().layer_bytes; ++i) page.layer()[i] = static_cast<std::byte>(random());
+      for (size_t i = 0; i < page.layout().bytes; ++i) page.layer()[i] = static_cast<std::byte>(random());
       for (int64_t head : {0, 1}) {
         const std::vector<float> scalar[] = {page.keys(head, false), page.values(head, false)};
         const std::vector<float> vector[] = {page.keys(head, true), page.values(head, true)};

@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <limits>
+#include <numbers>
 #include <numeric>
 #include <vector>
 
@@ -64,6 +65,20 @@ TEST(Reference, RmsNormDividesByTheRootMeanSquare) {
   EXPECT_EQ(y[3], 0);
 }
 
+TEST(Reference, NormReplacesOrIsAdded) {
+  std::vector<float> x = {3, -4}, weight = {1, 2}, y = {10, 20};
+  NormCall call{f32_tensor(x.data(), 1, 2), weight.data(), 0, true, f32_tensor(y.data(), 1, 2)};
+  reference::norm(call);
+  const float rms = std::sqrt(12.5f);
+  EXPECT_NEAR(y[0], 10 + 3 / rms, 1e-5);
+  EXPECT_NEAR(y[1], 20 - 8 / rms, 1e-5);
+  call.add_to_y = false;
+  call.y = call.x;
+  reference::norm(call);
+  EXPECT_NEAR(x[0], 3 / rms, 1e-6);
+  EXPECT_NEAR(x[1], -8 / rms, 1e-6);
+}
+
 class ReferenceLinear : public testing::Test {
  protected:
   PackedCase matrix(int64_t rows, int64_t cols, const std::vector<float>& values) {
@@ -95,12 +110,28 @@ TEST_F(ReferenceLinear, SwigluGatesTheOtherProduct) {
   const PackedCase gate = matrix(1, 2, {1, 0}), up = matrix(1, 2, {0, 1});
   std::vector<float> x = {2, 5}, y(1);
   LinearCall call;
-  call.weights = &gate.matrix();
+  call.weights = &up.matrix();
   call.x = f32_tensor(x.data(), 1, 2);
   call.y = f32_tensor(y.data(), 1, 1);
-  call.epilogue.swiglu_up = &up.matrix();
+  call.epilogue.gate.matrix = &gate.matrix();
   reference::linear(call);
   EXPECT_NEAR(y[0], 5 * 2 / (1 + std::exp(-2.0)), 1e-5);
+}
+
+TEST_F(ReferenceLinear, AGateIsActivatedWithItsAddendThenCapped) {
+  const PackedCase gate = matrix(1, 2, {1, 0}), up = matrix(1, 2, {0, 1});
+  std::vector<float> x = {2, 5}, addend = {-1}, bias = {3}, y = {100};
+  LinearCall call;
+  call.weights = &up.matrix();
+  call.x = f32_tensor(x.data(), 1, 2);
+  call.y = f32_tensor(y.data(), 1, 1);
+  call.epilogue.bias = bias.data();
+  call.epilogue.gate = {&gate.matrix(), GateKind::kGeluTanh, f32_tensor(addend.data(), 1, 1)};
+  call.epilogue.cap = 4;
+  call.epilogue.add_to_y = true;
+  reference::linear(call);
+  const double gelu = 0.5 * (1 + std::tanh(std::sqrt(2 / std::numbers::pi) * 1.044715));  // of 2 - 1
+  EXPECT_NEAR(y[0], 100 + 4 * std::tanh(8 * gelu / 4), 1e-5);
 }
 
 TEST_F(ReferenceLinear, AddsInAscendingOrderOfInputs) {
@@ -130,7 +161,11 @@ class ReferenceAttention : public testing::Test {
     }
   }
 
-  void rope_store(std::vector<float>& q, std::vector<float>& k, std::vector<float>& v) {
+  // By the table's rows as they lie for one pair of dimensions.
+  double cosine(int64_t position) const { return cosines_[static_cast<size_t>(position)]; }
+  double sine(int64_t position) const { return sines_[static_cast<size_t>(position)]; }
+
+  void rope_store(std::vector<float>& q, std::vector<float>& k, std::vector<float>& v, int64_t rotated = 0) {
     RopeStoreCall call;
     call.q = f32_tensor(q.data(), kTokens, 4);
     call.k = f32_tensor(k.data(), kTokens, 4);
@@ -138,17 +173,20 @@ class ReferenceAttention : public testing::Test {
     call.heads = 1;
     call.cosines = cosines_.data();
     call.sines = sines_.data();
+    call.rotated = rotated;
     call.kv = {&layout_, arena_.data(), 0};
     reference::rope_store(batch_, call);
   }
 
-  std::vector<float> attend(std::vector<float>& q, int64_t window) {
+  std::vector<float> attend(std::vector<float>& q, int64_t window, float cap = 0, const float* sinks = nullptr) {
     std::vector<float> y(q.size());
     AttentionCall call;
     call.q = f32_tensor(q.data(), kTokens, 4);
     call.y = f32_tensor(y.data(), kTokens, 4);
     call.heads = 1;
     call.window = window;
+    call.cap = cap;
+    call.sinks = sinks;
     call.kv = {&layout_, arena_.data(), 0};
     reference::attention(batch_, call);
     return y;
@@ -202,6 +240,39 @@ TEST_F(ReferenceAttention, AMuchGreaterScoreTakesAll) {
   const std::vector<float> y = attend(q, 0);
   EXPECT_NEAR(y[1 * 4], 1.5, 1e-6) << "token 1 does not see token 2";
   for (size_t t = 2; t < 5; ++t) EXPECT_NEAR(y[t * 4], 3, 1e-6);
+}
+
+TEST_F(ReferenceAttention, ASinkTakesItsShareAndGivesNothing) {
+  std::vector<float> q(20, 0.0f), k(20, 1.0f), v(20, 8.0f);
+  rope_store(q, k, v);
+  const float sink = static_cast<float>(std::log(2.0));  // as much as two positions whose scores are 0
+  const std::vector<float> y = attend(q, 0, 0, &sink);
+  for (size_t t = 0; t < 5; ++t)
+    EXPECT_NEAR(y[t * 4], 8.0 * static_cast<double>(t + 1) / static_cast<double>(t + 3), 1e-5);
+}
+
+TEST_F(ReferenceAttention, ACapHoldsTheScores) {
+  std::vector<float> q(20), k(20), v(20);
+  k[0] = 1;  // of token 0, which token 1 sees
+  v[0] = 1;
+  rope_store(q, k, v);
+  q[4] = 100;
+  const double weight = std::exp(2 * std::tanh(100.0 / 2));
+  EXPECT_NEAR(attend(q, 0, 2)[4], weight / (weight + 1), 1e-5);
+  EXPECT_NEAR(attend(q, 0, 0)[4], 1, 1e-5);
+}
+
+TEST_F(ReferenceAttention, DimensionsBeyondTheRotatedOnesStay) {
+  std::vector<float> q, k(20), v(20);
+  for (int64_t t = 0; t < kTokens; ++t) q.insert(q.end(), {1, 2, 3, 4});
+  rope_store(q, k, v, 2);
+  for (int64_t t = 0; t < kTokens; ++t) {
+    const float* turned = &q[static_cast<size_t>(t * 4)];
+    EXPECT_NEAR(turned[0], cosine(t) - 2 * sine(t), 1e-5);
+    EXPECT_NEAR(turned[1], 2 * cosine(t) + sine(t), 1e-5);
+    EXPECT_EQ(turned[2], 3);
+    EXPECT_EQ(turned[3], 4);
+  }
 }
 
 TEST(Reference, ReductionOfLogitsByHand) {

@@ -108,5 +108,50 @@ TEST(Formats, FewerBitsAreFurtherFromTheSourcesOwnValues) {
   EXPECT_LT(w8, w4);
 }
 
+// Rows [0, rows) and columns [0, cols) of it; what is cut off becomes zero in `whole`.
+MemoryTensor cut(MemoryTensor& whole, int64_t rows, int64_t cols) {
+  MemoryTensor part = whole;
+  part.rows = rows, part.cols = cols;
+  part.values.clear();
+  for (int64_t r = 0; r < whole.rows; ++r) {
+    for (int64_t c = 0; c < whole.cols; ++c) {
+      float& value = whole.values[static_cast<size_t>(r * whole.cols + c)];
+      if (r < rows && c < cols) {
+        part.values.push_back(value);
+      } else {
+        value = 0;
+      }
+    }
+  }
+  return part;
+}
+
+// Layer 1 without a KV head, its two query heads and 56 of 96 inputs of its MLP.
+TEST(Formats, APrunedCheckpointAnswersAsTheWholeOneWithZeros) {
+  TinyCheckpoint tiny;
+  MemoryTensors whole = memory_tensors(tiny), pruned = whole;
+  const std::map<std::string, std::pair<int64_t, int64_t>> sizes = {
+      {"q", {32, 64}},    {"k", {16, 64}},  {"v", {16, 64}},   {"o", {64, 32}},
+      {"gate", {40, 64}}, {"up", {40, 64}}, {"down", {64, 40}}};
+  for (const auto& [part, size] : sizes) {
+    pruned["layers.1." + part] = cut(whole["layers.1." + part], size.first, size.second);
+  }
+  TinyCheckpoint smaller = tiny;
+  smaller.config.own_sizes = {{4, 2, 96}, {2, 1, 40}};
+  const std::vector<std::string> modes = {"f32", "f32+kv8"};
+  ExecutorRig expected(memory_source(tiny_spec(tiny), whole), {.modes = modes});
+  ExecutorRig got(memory_source(tiny_spec(smaller), pruned), {.modes = modes});
+  const std::vector<int32_t> prompt = random_tokens(9, 40, tiny.config.vocabulary);
+  for (ModeIndex mode : {0, 1}) {
+    const std::vector<RowResult> a = expected.run(mode, prompt, 40), b = got.run(mode, prompt, 40);
+    ASSERT_EQ(a.size(), b.size());
+    for (size_t row = 0; row < a.size(); ++row) {
+      const std::vector<double> x = logits_of(a[row]), y = logits_of(b[row]);
+      for (size_t id = 0; id < x.size(); ++id) ASSERT_NEAR(x[id], y[id], 1e-4) << row << " " << id;
+    }
+  }
+  EXPECT_LT(got.executor().modes()[0].kv_bytes_per_token, expected.executor().modes()[0].kv_bytes_per_token);
+}
+
 }  // namespace
 }  // namespace halftone

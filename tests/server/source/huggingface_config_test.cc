@@ -86,6 +86,44 @@ TEST(HuggingFaceConfig, TheWindowIsTheFamilysOwnMatter) {
   EXPECT_THAT(std::string(read(qwen).status().message()), HasSubstr("layer_types names 1 layers, expected 2"));
 }
 
+TEST(HuggingFaceConfig, Gemma3SaysItsLayersInTwoWays) {
+  json older = good_config("gemma3_text"), newer = older;
+  older.update({{"sliding_window_pattern", 2}, {"sliding_window", 512}, {"rope_theta", 1e6}});
+  older.update({{"rope_local_base_freq", 10000.0}, {"rope_scaling", {{"rope_type", "linear"}, {"factor", 8.0}}}});
+  newer["layer_types"] = {"sliding_attention", "full_attention"};
+  newer["sliding_window"] = 512;
+  newer["rope_parameters"] = {{"full_attention", {{"rope_type", "linear"}, {"factor", 8.0}, {"rope_theta", 1e6}}},
+                              {"sliding_attention", {{"rope_type", "default"}, {"rope_theta", 10000.0}}}};
+  for (const json& one : {older, newer}) {
+    absl::StatusOr<HuggingFaceConfig> config = read(one);
+    ASSERT_TRUE(config.ok()) << config.status();
+    const ModelSpec& spec = config->spec;
+    EXPECT_EQ(spec.layers[0].window, 512);
+    EXPECT_EQ(spec.layers[1].window, 0);
+    ASSERT_EQ(spec.ropes.size(), 2u);
+    const RopeSpec &local = spec.ropes[spec.layers[0].rope], &global = spec.ropes[spec.layers[1].rope];
+    EXPECT_EQ(local.theta, 10000);
+    EXPECT_EQ(local.scaling.kind, RopeScaling::Kind::kNone);
+    EXPECT_EQ(global.theta, 1e6f);
+    EXPECT_EQ(global.scaling.kind, RopeScaling::Kind::kLinear);
+    EXPECT_EQ(global.scaling.factor, 8);
+    EXPECT_EQ(global.rotated, 256);
+    EXPECT_EQ(spec.embedding_scale, 8);
+    EXPECT_EQ(spec.layers[0].score_scale, 1.0f / 16);
+    EXPECT_EQ(spec.layers[0].gate, GateKind::kGeluTanh);
+    EXPECT_TRUE(spec.layers[0].post_norms && spec.layers[0].qk_norm && spec.tied_head);
+  }
+  older["query_pre_attn_scalar"] = 64;
+  EXPECT_EQ(read(older)->spec.layers[1].score_scale, 1.0f / 8);
+  older["final_logit_softcapping"] = 30.0;
+  EXPECT_EQ(read(older).status().code(), absl::StatusCode::kUnimplemented);
+  older["final_logit_softcapping"] = nullptr;
+  older["hidden_activation"] = "gelu";
+  EXPECT_THAT(std::string(read(older).status().message()), HasSubstr("\"gelu\", expected gelu_pytorch_tanh"));
+  newer["layer_types"] = {"full_attention"};
+  EXPECT_THAT(std::string(read(newer).status().message()), HasSubstr("layer_types names 1 layers, expected 2"));
+}
+
 TEST(HuggingFaceConfig, TheFamilyMayBeNamedByItsClass) {
   json config = good_config();
   config.erase("model_type");
