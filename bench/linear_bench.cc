@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "bench/device_rows.h"
-#include "kernels/contract/host_matrix.h"
 
 namespace halftone::bench {
 namespace {
@@ -42,26 +41,12 @@ class RotatedWeights {
 
  private:
   void pack() {
-    const WeightFormat& format = *matrices_[0].format;
     const PackedShape& shape = matrices_[0].shape;
-    const std::vector<float> rows = random_rows(shape.cols);
+    const std::vector<float> values = random_rows(shape.cols);
+    WeightRows rows;
     for (int64_t first = 0; first < shape.rows; first += kPackRows) {
-      const int64_t count = std::min(kPackRows, shape.rows - first);
-      if (device_.packs_in_place()) {
-        format.pack_rows(matrices_[0], first, count, rows.data());
-        continue;
-      }
-      const HostMatrix staged(format, shape, count);
-      format.pack_rows(staged.matrix(), 0, count, rows.data());
-      for (const PackedMatrix& matrix : matrices_) device_.store_rows(matrix, first, staged.matrix());
-    }
-    if (device_.packs_in_place()) copy_first();
-  }
-
-  void copy_first() {
-    for (size_t i = 1; i < matrices_.size(); ++i) {
-      std::copy_n(matrices_[0].codes, bytes_.codes, matrices_[i].codes);
-      std::copy_n(matrices_[0].scales, bytes_.scales, matrices_[i].scales);
+      matrices_[0].format->quantize(shape, std::min(kPackRows, shape.rows - first), values.data(), &rows);
+      for (const PackedMatrix& matrix : matrices_) device_.pack_rows(matrix, first, rows);
     }
   }
 

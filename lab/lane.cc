@@ -52,7 +52,7 @@ Tensor Lane::logits(int64_t first, int64_t count) {
   std::array<int64_t, kLaneRows> tokens;
   std::iota(tokens.begin(), tokens.end(), first - begin_);
   const Tensor logits = transformer_->logits(*options_.weights, std::span(tokens).first(static_cast<size_t>(count)));
-  if (device_.packs_in_place()) return logits;  // its memory is the host's
+  if (device_.memory_is_hosts()) return logits;
   rows_.resize(static_cast<size_t>(kLaneRows * logits.cols));
   const Tensor rows = f32_tensor(rows_.data(), logits.rows, logits.cols);
   const size_t values = static_cast<size_t>(logits.rows * logits.cols);

@@ -209,13 +209,12 @@ class Device {
   virtual bool supports(const WeightFormat& format, Activations activations) const = 0;
   // What a matrix takes in this device's layout.
   virtual PackedBytes weight_bytes(const WeightFormat& format, const PackedShape& shape) const = 0;
-  // Whether its memory is the host's and it holds matrices in the formats' own layout: pack_rows and import_rows write
-  // to it directly.
-  virtual bool packs_in_place() const = 0;
-  // Where it does not: takes over up to 64 rows packed in the format's own layout in host memory (rows.shape.rows of
-  // them) as rows first_row.. of a matrix held in this device's layout. first_row is a multiple of 64. Any thread,
-  // disjoint rows.
-  virtual void store_rows(const PackedMatrix& to, int64_t first_row, const PackedMatrix& rows) = 0;
+  // Packs up to 64 rows in this device's layout, as rows first_row.. of a matrix, which starts zeroed. first_row is a
+  // multiple of 64. Any thread, disjoint rows at once.
+  virtual void pack_rows(const PackedMatrix& to, int64_t first_row, const WeightRows& rows) = 0;
+  // Whether the host may read and write its memory directly, and matrices lie there in the formats' layout for the
+  // host.
+  virtual bool memory_is_hosts() const = 0;
 
   // What embed, rope_store and attention work on until the next one; the spans stay valid until then. Returns how many
   // rows the views of activations must have: at least the number of tokens (a device may round up to a size that it has

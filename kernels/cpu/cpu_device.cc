@@ -91,8 +91,10 @@ class CpuDevice final : public Device {
   PackedBytes weight_bytes(const WeightFormat& format, const PackedShape& shape) const override {
     return format.bytes(shape);
   }
-  bool packs_in_place() const override { return true; }
-  void store_rows(const PackedMatrix&, int64_t, const PackedMatrix&) override { HALFTONE_CHECK(!packs_in_place()); }
+  void pack_rows(const PackedMatrix& to, int64_t first_row, const WeightRows& rows) override {
+    to.format->pack_rows(to, first_row, rows);
+  }
+  bool memory_is_hosts() const override { return true; }
 
   int64_t begin(const StepBatch& batch) override {
     context_.batch = batch;

@@ -96,13 +96,13 @@ class Backend final : public Device {
     const size_t blocks = static_cast<size_t>(row_blocks(shape));
     return {blocks * block.codes, blocks * block.scales};
   }
-  bool packs_in_place() const override { return false; }
-  void store_rows(const PackedMatrix& to, int64_t first_row, const PackedMatrix& rows) override {
+  bool memory_is_hosts() const override { return false; }
+  void pack_rows(const PackedMatrix& to, int64_t first_row, const WeightRows& rows) override {
     const CudaFormat& format = *find_cuda_format(*to.format);
     const PackedBytes bytes = format.block_bytes(to.shape);
     const size_t block = static_cast<size_t>(first_row / kBlockRows);
     std::vector<std::byte> codes(bytes.codes), scales(bytes.scales);
-    format.pack_block(rows, codes.data(), scales.data());
+    format.pack_block(to.shape, rows, codes.data(), scales.data());
     upload(to.codes + block * bytes.codes, codes);
     if (bytes.scales > 0) upload(to.scales + block * bytes.scales, scales);
   }

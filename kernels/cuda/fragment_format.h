@@ -75,9 +75,9 @@ void put_code(const PackedShape& s, int64_t r, int64_t c, uint32_t code, std::by
   words[at.word] |= code << at.shift;
 }
 
-inline void put_scale(const PackedShape& s, const AffineGroups& in, int64_t r, int64_t g, uint16_t* scales) {
+inline void put_scale(const PackedShape& s, const WeightRows& in, int64_t r, int64_t g, uint16_t* scales) {
   const int stored = fragments::stored_groups(static_cast<int>(input_tiles(s)), s.group);
-  const size_t from = static_cast<size_t>(r * ((s.cols + s.group - 1) / s.group) + g);
+  const size_t from = static_cast<size_t>(r * in.groups() + g);
   uint16_t* at = scales + (r / kMTileRows * stored + g) * 8 * fragments::scale_numbers(s.offset) +
                  fragments::scale_index(static_cast<int>(r % kMTileRows), s.offset);
   at[0] = halftone::f16_from_f32(in.scale[from]);
@@ -88,17 +88,11 @@ inline void put_scale(const PackedShape& s, const AffineGroups& in, int64_t r, i
 }
 
 template <typename Codes>
-void pack_affine_block(const PackedMatrix& rows, std::byte* codes, std::byte* scales) {
-  AffineGroupsBuffer in;
-  rows.format->export_rows(rows, 0, rows.shape.rows, &in);
-  const PackedShape& s = rows.shape;
-  for (int64_t r = 0; r < s.rows; ++r) {
-    for (int64_t c = 0; c < s.cols; ++c) {
-      put_code<Codes>(s, r, c, in.codes[static_cast<size_t>(r * s.cols + c)] ^ Codes::kFlip, codes);
-    }
-    for (int64_t g = 0; g * s.group < s.cols; ++g) {
-      put_scale(s, in.view, r, g, reinterpret_cast<uint16_t*>(scales));
-    }
+void pack_affine_block(const PackedShape& s, const WeightRows& in, std::byte* codes, std::byte* scales) {
+  for (int64_t r = 0; r < in.rows; ++r) {
+    const uint8_t* row = &in.codes[static_cast<size_t>(r * s.cols)];
+    for (int64_t c = 0; c < s.cols; ++c) put_code<Codes>(s, r, c, row[c] ^ Codes::kFlip, codes);
+    for (int64_t g = 0; g < in.groups(); ++g) put_scale(s, in, r, g, reinterpret_cast<uint16_t*>(scales));
   }
 }
 

@@ -90,8 +90,8 @@ struct CudaFormat {
   const WeightFormat* format = nullptr;
   // Of one block of 64 rows.
   PackedBytes (*block_bytes)(const PackedShape& shape) = nullptr;
-  // Writes one block from up to 64 rows in the format's own layout, in host memory; both images begin zeroed.
-  void (*pack_block)(const PackedMatrix& rows, std::byte* codes, std::byte* scales) = nullptr;
+  // Writes one block of a matrix from up to 64 rows; both images, in the host's memory, begin zeroed.
+  void (*pack_block)(const PackedShape& shape, const WeightRows& rows, std::byte* codes, std::byte* scales) = nullptr;
   cudaError_t (*multiply)(const GemmLaunch& launch, const gemm::Plan& plan, cudaStream_t stream) = nullptr;
   cudaError_t (*embed)(const DeviceMatrix& weights, const DeviceEmbed& call, cudaStream_t stream) = nullptr;
 };

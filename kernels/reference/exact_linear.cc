@@ -46,9 +46,8 @@ std::vector<double> rounding_of(const double* x, int64_t cols, int64_t segment, 
 // Where codes and minimums are added up apart, |scale * (q - zero)| + |minimum| takes the weight's place in the
 // roundings.
 std::vector<double> magnitudes(const PackedMatrix& matrix, int64_t row, bool always_apart) {
-  AffineGroupsBuffer buffer;
-  matrix.format->export_rows(matrix, row, 1, &buffer);
-  const AffineGroups& w = buffer.view;
+  WeightRows w;
+  matrix.format->unpack_codes(matrix, row, 1, &w);
   std::vector<double> out;
   for (size_t c = 0; c < w.codes.size(); ++c) {
     const size_t g = c / static_cast<size_t>(w.grid.group);

@@ -38,7 +38,7 @@ Rounded round_row(const float* x, int64_t cols, int64_t segment, bool one_scale)
 }
 
 // One output: whole numbers within a segment, then segment after segment.
-float integer_product(const AffineGroups& w, const Rounded& x, int64_t segment) {
+float integer_product(const WeightRows& w, const Rounded& x, int64_t segment) {
   const int64_t group = w.grid.group;
   float y = 0;
   for (int64_t first = 0; first < w.cols; first += segment) {
@@ -64,9 +64,9 @@ void multiply_integers(const PackedMatrix& matrix, const Tensor& x, Activations 
   for (int64_t t = 0; t < x.rows; ++t) {
     const Rounded row = round_row(x.f32(t), x.cols, segment, activations == Activations::kA8Token);
     for (int64_t r = 0; r < rows; ++r) {
-      AffineGroupsBuffer weights;
-      matrix.format->export_rows(matrix, r, 1, &weights);
-      out[static_cast<size_t>(t * rows + r)] = integer_product(weights.view, row, segment);
+      WeightRows weights;
+      matrix.format->unpack_codes(matrix, r, 1, &weights);
+      out[static_cast<size_t>(t * rows + r)] = integer_product(weights, row, segment);
     }
   }
 }

@@ -170,7 +170,7 @@ void LocalExecutor::draw_beyond(std::span<const LogitRow* const> rows, std::span
     const std::span<const float> row(logits, static_cast<size_t>(r.vocabulary));
     (*drawn)[i] = choose_from_row(*rows[i]->sampling, positions[i], row, r.edits, r.edited[0].logit);
   };
-  if (device_.packs_in_place()) {
+  if (device_.memory_is_hosts()) {
     device_.on_host(static_cast<int64_t>(which.size()), [&](int64_t item) {
       const size_t i = which[static_cast<size_t>(item)];
       draw_from(i, reductions[i].logits);

@@ -9,7 +9,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "kernels/contract/check.h"
-#include "kernels/contract/host_matrix.h"
 #include "kernels/weights/weights.h"
 
 namespace halftone {
@@ -191,37 +190,33 @@ absl::Status WeightLoader::allocate() {
 }
 
 absl::Status WeightLoader::fill_chunk(const Chunk& chunk) const {
-  const PackedMatrix& matrix = chunk.job->packed->matrix;
-  const int64_t count = std::min(kPackRows, chunk.job->tensor->rows() - chunk.first);
-  if (device_.packs_in_place()) return fill_rows(chunk, count, matrix, chunk.first);
-  const HostMatrix staged(*matrix.format, matrix.shape, count);
-  absl::Status status = fill_rows(chunk, count, staged.matrix(), 0);
-  if (status.ok()) device_.store_rows(matrix, chunk.first, staged.matrix());
+  WeightRows rows;
+  absl::Status status = read_chunk(chunk, &rows);
+  if (status.ok()) device_.pack_rows(chunk.job->packed->matrix, chunk.first, rows);
   return status;
 }
 
-// The chunk's rows, as rows first_row.. of a matrix in host memory.
-absl::Status WeightLoader::fill_rows(const Chunk& chunk, int64_t count, const PackedMatrix& into,
-                                     int64_t first_row) const {
+// The chunk's rows as its format holds them: the source's own codes, or its values rounded.
+absl::Status WeightLoader::read_chunk(const Chunk& chunk, WeightRows* rows) const {
   const SourceTensor& tensor = *chunk.job->tensor;
+  const auto& [format, shape, codes, scales] = chunk.job->packed->matrix;
+  const int64_t count = std::min(kPackRows, tensor.rows() - chunk.first);
   if (chunk.job->packed->import) {
-    AffineGroupsBuffer groups;
-    absl::Status status = tensor.read_groups(chunk.first, count, groups);
-    if (!status.ok()) return status;
-    if (into.format->import_rows(into, first_row, groups.view)) return absl::OkStatus();
+    absl::Status status = tensor.read_codes(chunk.first, count, *rows);
+    if (!status.ok() || format->holds(shape, *rows)) return status;
     return absl::InvalidArgumentError(absl::StrCat("tensor ", *chunk.job->name, " (", std::string(tensor.type()),
                                                    "): rows from ", chunk.first,
                                                    " on hold scales that are no finite halves"));
   }
   std::vector<float> values(static_cast<size_t>(count * tensor.cols()));
   absl::Status status = tensor.read_rows(chunk.first, count, values);
-  if (status.ok()) into.format->pack_rows(into, first_row, count, values.data());
+  if (status.ok()) format->quantize(shape, count, values.data(), rows);
   return status;
 }
 
 void WeightLoader::open_cache(const LoadOptions& options) {
   if (options.pack_cache.empty()) return;
-  if (!device_.packs_in_place()) {
+  if (!device_.memory_is_hosts()) {
     if (options.warn) {
       options.warn(absl::StrCat("device ", std::string(device_.name()),
                                 " holds weights in a layout of its own, which is not kept"));

@@ -50,7 +50,7 @@ class WeightLoader {
   void read_cached(const LoadOptions& options, double all);
   absl::Status pack(const LoadOptions& options, double all);
   absl::Status fill_chunk(const Chunk& chunk) const;
-  absl::Status fill_rows(const Chunk& chunk, int64_t count, const PackedMatrix& into, int64_t first_row) const;
+  absl::Status read_chunk(const Chunk& chunk, WeightRows* rows) const;
   std::string owner(const Weights::Packed& packed, const std::string& choice) const;
   bool is_used(const ExpectedTensor& expected, size_t mode) const;
   // Null: no row of the mode's recipe is for it.

@@ -64,13 +64,11 @@ std::optional<AffineGrid> MappedTensor::grid() const {
   return changed ? std::nullopt : place_.format->grid;
 }
 
-absl::Status MappedTensor::read_groups(int64_t first, int64_t count, AffineGroupsBuffer& out) const {
+absl::Status MappedTensor::read_codes(int64_t first, int64_t count, WeightRows& out) const {
   HALFTONE_CHECK(grid().has_value());
   HALFTONE_CHECK(first >= 0 && count >= 0 && first <= place_.rows && count <= place_.rows - first);
   const int64_t groups = place_.cols / place_.format->block_values;
-  out.codes.resize(static_cast<size_t>(count * place_.cols));
-  out.scale.resize(static_cast<size_t>(count * groups));
-  out.minimum.resize(static_cast<size_t>(count * groups));
+  out.resize(count, place_.cols, *place_.format->grid);
   for (int64_t r = 0; r < count; ++r) {
     float* scale = out.scale.data() + r * groups;
     float* minimum = out.minimum.data() + r * groups;
@@ -79,7 +77,6 @@ absl::Status MappedTensor::read_groups(int64_t first, int64_t count, AffineGroup
       if (!std::isfinite(scale[g]) || !std::isfinite(minimum[g])) return not_finite(first + r, g, "scale or minimum");
     }
   }
-  out.view = AffineGroups{count, place_.cols, *place_.format->grid, out.codes, out.scale, out.minimum, {}};
   return absl::OkStatus();
 }
 

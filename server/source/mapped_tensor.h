@@ -32,7 +32,7 @@ class MappedTensor final : public SourceTensor {
   int64_t cols() const override { return place_.cols; }
   absl::Status read_rows(int64_t first, int64_t count, std::span<float> out) const override;
   std::optional<AffineGrid> grid() const override;
-  absl::Status read_groups(int64_t first, int64_t count, AffineGroupsBuffer& out) const override;
+  absl::Status read_codes(int64_t first, int64_t count, WeightRows& out) const override;
 
   const TensorPlace& place() const { return place_; }
 

@@ -17,7 +17,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "kernels/contract/affine_groups.h"
+#include "kernels/contract/weight_rows.h"
 #include "server/architecture/model_spec.h"
 #include "server/text/vocabulary.h"
 
@@ -39,11 +39,11 @@ class SourceTensor {
   virtual int64_t cols() const = 0;
   // Its own values as float32: out holds count * cols floats.
   virtual absl::Status read_rows(int64_t first, int64_t count, std::span<float> out) const = 0;
-  // The grid that its values lie on, where it is AffineGroups (Q4_0, Q4_1, Q8_0); nothing for plain numbers and other
+  // The grid that its values lie on, where that is affine (Q4_0, Q4_1, Q8_0); nothing for plain numbers and other
   // grids.
   virtual std::optional<AffineGrid> grid() const = 0;
-  // The codes themselves; only where grid() says so. Resizes what `out` points into.
-  virtual absl::Status read_groups(int64_t first, int64_t count, AffineGroupsBuffer& out) const = 0;
+  // The codes themselves, in the place of what `out` held; only where grid() says so.
+  virtual absl::Status read_codes(int64_t first, int64_t count, WeightRows& out) const = 0;
 };
 
 struct ModelSource {

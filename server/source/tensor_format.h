@@ -16,7 +16,7 @@
 #include <string>
 #include <string_view>
 
-#include "kernels/contract/affine_groups.h"
+#include "kernels/contract/weight_rows.h"
 
 namespace halftone {
 

@@ -16,10 +16,10 @@ namespace {
 void read_everything(const halftone::ModelSource& source) {
   for (const auto& [name, tensor] : source.tensors) {
     std::vector<float> row(static_cast<size_t>(tensor->cols()));
-    halftone::AffineGroupsBuffer groups;
+    halftone::WeightRows groups;
     for (int64_t r = 0; r < tensor->rows(); ++r) {
       (void)tensor->read_rows(r, 1, row);
-      if (tensor->grid()) (void)tensor->read_groups(r, 1, groups);
+      if (tensor->grid()) (void)tensor->read_codes(r, 1, groups);
     }
   }
 }

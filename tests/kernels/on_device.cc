@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
-#include "kernels/contract/host_matrix.h"
 #include "kernels/contract/numbers.h"
+#include "tests/kernels/packed_case.h"
 #include "tests/kernels/same_bits.h"
 
 namespace halftone::test {
@@ -95,25 +95,13 @@ MatrixOnDevice::MatrixOnDevice(Device& device, const PackedMatrix& packed) {
   codes_ = device.allocate(bytes.codes, {"test", MemoryCategory::kWeights});
   scales_ = device.allocate(bytes.scales, {"test", MemoryCategory::kWeightScales});
   matrix_ = {&format, packed.shape, codes_.data(), scales_.data()};
-  if (device.packs_in_place()) {
+  if (device.memory_is_hosts()) {
     device.upload(matrix_.codes, {packed.codes, bytes.codes});
     device.upload(matrix_.scales, {packed.scales, bytes.scales});
     return;
   }
-  const int64_t rows = packed.shape.rows, cols = packed.shape.cols;
-  for (int64_t first = 0; first < rows; first += kPackRows) {
-    const HostMatrix piece(format, packed.shape, std::min(kPackRows, rows - first));
-    const int64_t count = piece.matrix().shape.rows;
-    if (format.export_rows != nullptr) {
-      AffineGroupsBuffer groups;
-      format.export_rows(packed, first, count, &groups);
-      EXPECT_TRUE(format.import_rows(piece.matrix(), 0, groups.view));
-    } else {
-      std::vector<float> values(static_cast<size_t>(count * cols));
-      format.unpack_rows(packed, first, count, values.data());
-      format.pack_rows(piece.matrix(), 0, count, values.data());
-    }
-    device.store_rows(matrix_, first, piece.matrix());
+  for (int64_t first = 0; first < packed.shape.rows; first += kPackRows) {
+    device.pack_rows(matrix_, first, rows_of_packed(packed, first, std::min(kPackRows, packed.shape.rows - first)));
   }
 }
 

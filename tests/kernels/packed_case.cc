@@ -15,9 +15,11 @@ PackedCase::PackedCase(Device& device, const WeightFormat& format, const PackedS
 
 void PackedCase::pack(const std::vector<float>& values) {
   const int64_t rows = matrix_.shape.rows, cols = matrix_.shape.cols;
+  WeightRows numbers;
   for (int64_t first = 0; first < rows; first += kPackRows) {
-    matrix_.format->pack_rows(matrix_, first, std::min(kPackRows, rows - first),
-                              &values[static_cast<size_t>(first * cols)]);
+    matrix_.format->quantize(matrix_.shape, std::min(kPackRows, rows - first),
+                             &values[static_cast<size_t>(first * cols)], &numbers);
+    matrix_.format->pack_rows(matrix_, first, numbers);
   }
 }
 
@@ -36,6 +38,19 @@ std::optional<PackedCase> PackedCase::random(Device& device, const WeightFormat&
   PackedCase packed(device, format, *shape);
   packed.pack(values);
   return packed;
+}
+
+WeightRows rows_of_packed(const PackedMatrix& packed, int64_t first, int64_t count) {
+  const WeightFormat& format = *packed.format;
+  WeightRows rows;
+  if (format.unpack_codes != nullptr) {
+    format.unpack_codes(packed, first, count, &rows);
+    return rows;
+  }
+  std::vector<float> values(static_cast<size_t>(count * packed.shape.cols));
+  format.unpack_rows(packed, first, count, values.data());
+  format.quantize(packed.shape, count, values.data(), &rows);
+  return rows;
 }
 
 }  // namespace halftone::test

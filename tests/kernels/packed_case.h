@@ -26,4 +26,7 @@ class PackedCase {
   PackedMatrix matrix_;
 };
 
+// Rows that a matrix in the host's layout holds, as numbers again.
+WeightRows rows_of_packed(const PackedMatrix& packed, int64_t first, int64_t count);
+
 }  // namespace halftone::test

@@ -28,18 +28,18 @@ PackedBytes place_of(const WeightFormat& format, const PackedShape& shape, int64
   return place;
 }
 
-// In the formats' own layout: codes and scales by way of the neutral form, which takes finite ones; a format of plain
-// numbers gives and takes its values.
-void copy_rows(const PackedMatrix& to, int64_t first_row, const PackedMatrix& rows) {
-  if (to.format->export_rows != nullptr) {
-    AffineGroupsBuffer groups;
-    to.format->export_rows(rows, 0, rows.shape.rows, &groups);
-    HALFTONE_CHECK(to.format->import_rows(to, first_row, groups.view));
-    return;
+// All rows of a matrix in the host's layout, as numbers.
+WeightRows rows_of(const PackedMatrix& matrix) {
+  const PackedShape& shape = matrix.shape;
+  WeightRows rows;
+  if (matrix.format->unpack_codes != nullptr) {
+    matrix.format->unpack_codes(matrix, 0, shape.rows, &rows);
+    return rows;
   }
-  std::vector<float> values(static_cast<size_t>(rows.shape.rows * rows.shape.cols));
-  to.format->unpack_rows(rows, 0, rows.shape.rows, values.data());
-  to.format->pack_rows(to, first_row, rows.shape.rows, values.data());
+  std::vector<float> values(static_cast<size_t>(shape.rows * shape.cols));
+  matrix.format->unpack_rows(matrix, 0, shape.rows, values.data());
+  matrix.format->quantize(shape, shape.rows, values.data(), &rows);
+  return rows;
 }
 
 }  // namespace
@@ -113,31 +113,37 @@ PackedBytes RemoteDevice::weight_bytes(const WeightFormat& format, const PackedS
   return place_of(format, shape, (shape.rows + kPackRows - 1) / kPackRows * kPackRows);
 }
 
-// Every piece back to front.
-void RemoteDevice::store_rows(const PackedMatrix& to, int64_t first_row, const PackedMatrix& rows) {
-  HALFTONE_CHECK(first_row % kPackRows == 0 && rows.shape.rows == piece_of(to.shape, first_row).rows);
-  const PackedBytes place = place_of(*to.format, to.shape, first_row), bytes = to.format->bytes(rows.shape);
+// Every piece in the host's layout, back to front.
+void RemoteDevice::pack_rows(const PackedMatrix& to, int64_t first_row, const WeightRows& rows) {
+  const PackedShape shape = piece_of(to.shape, first_row);
+  HALFTONE_CHECK(first_row % kPackRows == 0 && rows.rows == shape.rows);
+  const PackedBytes place = place_of(*to.format, to.shape, first_row), bytes = to.format->bytes(shape);
+  const CpuMatrix piece = new_cpu_matrix(*to.format, shape);
+  to.format->pack_rows(piece.matrix, 0, rows);
   std::byte* codes = behind(to.codes) + place.codes;
   std::fill_n(codes, kPieceHeader, std::byte{0xee});
-  std::reverse_copy(rows.codes, rows.codes + bytes.codes, codes + kPieceHeader);
-  if (bytes.scales > 0) std::reverse_copy(rows.scales, rows.scales + bytes.scales, behind(to.scales) + place.scales);
+  std::reverse_copy(piece.codes.data(), piece.codes.data() + bytes.codes, codes + kPieceHeader);
+  if (bytes.scales > 0) {
+    std::reverse_copy(piece.scales.data(), piece.scales.data() + bytes.scales, behind(to.scales) + place.scales);
+  }
   const std::lock_guard lock(mutex_);
   matrices_.erase(to.codes);
 }
 
+RemoteDevice::CpuMatrix RemoteDevice::new_cpu_matrix(const WeightFormat& format, const PackedShape& shape) {
+  const PackedBytes bytes = format.bytes(shape);
+  CpuMatrix made{cpu_->allocate(bytes.codes, {"cpu", MemoryCategory::kWeights}),
+                 cpu_->allocate(bytes.scales, {"cpu", MemoryCategory::kWeightScales}),
+                 {}};
+  made.matrix = {&format, shape, made.codes.data(), made.scales.data()};
+  return made;
+}
+
 RemoteDevice::CpuMatrix RemoteDevice::cpu_matrix(const PackedMatrix& matrix) {
   const WeightFormat& format = *matrix.format;
-  auto make = [&](const PackedShape& shape) {
-    const PackedBytes bytes = format.bytes(shape);
-    CpuMatrix made{cpu_->allocate(bytes.codes, {"cpu", MemoryCategory::kWeights}),
-                   cpu_->allocate(bytes.scales, {"cpu", MemoryCategory::kWeightScales}),
-                   {}};
-    made.matrix = {&format, shape, made.codes.data(), made.scales.data()};
-    return made;
-  };
-  CpuMatrix whole = make(matrix.shape);
+  CpuMatrix whole = new_cpu_matrix(format, matrix.shape);
   for (int64_t first = 0; first < matrix.shape.rows; first += kPackRows) {
-    const CpuMatrix piece = make(piece_of(matrix.shape, first));
+    const CpuMatrix piece = new_cpu_matrix(format, piece_of(matrix.shape, first));
     const PackedBytes place = place_of(format, matrix.shape, first);
     const std::byte* codes = behind(matrix.codes) + place.codes + kPieceHeader;
     std::reverse_copy(codes, codes + piece.codes.bytes(), piece.codes.data());
@@ -145,7 +151,7 @@ RemoteDevice::CpuMatrix RemoteDevice::cpu_matrix(const PackedMatrix& matrix) {
       const std::byte* scales = behind(matrix.scales) + place.scales;
       std::reverse_copy(scales, scales + piece.scales.bytes(), piece.scales.data());
     }
-    copy_rows(whole.matrix, first, piece.matrix);
+    format.pack_rows(whole.matrix, first, rows_of(piece.matrix));
   }
   return whole;
 }

@@ -47,8 +47,8 @@ class RemoteDevice final : public Device {
 
   bool supports(const WeightFormat& format, Activations activations) const override;
   PackedBytes weight_bytes(const WeightFormat& format, const PackedShape& shape) const override;
-  bool packs_in_place() const override { return false; }
-  void store_rows(const PackedMatrix& to, int64_t first_row, const PackedMatrix& rows) override;
+  bool memory_is_hosts() const override { return false; }
+  void pack_rows(const PackedMatrix& to, int64_t first_row, const WeightRows& rows) override;
 
   int64_t begin(const StepBatch& batch) override;
   void replayable(uint64_t key, const std::function<void()>& work) override;
@@ -86,6 +86,7 @@ class RemoteDevice final : public Device {
   }
   Tensor behind(Tensor tensor);
   KvTarget behind(KvTarget target);
+  CpuMatrix new_cpu_matrix(const WeightFormat& format, const PackedShape& shape);
   Routing behind(Routing routing);
   CpuMatrix cpu_matrix(const PackedMatrix& matrix);
   const PackedMatrix* behind(const PackedMatrix* matrix);

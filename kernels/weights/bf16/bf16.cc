@@ -21,14 +21,16 @@ PackedBytes bytes(const PackedShape& s) {
   return {static_cast<size_t>(blocks * kRowBlock * s.cols) * sizeof(uint16_t), 0};
 }
 
-void pack_rows(const PackedMatrix& packed, int64_t first_row, int64_t count, const float* values) {
-  int64_t cols = packed.shape.cols;
-  for (int64_t r = 0; r < count; ++r) {
-    for (int64_t c = 0; c < cols; ++c) value(packed, first_row + r, c) = bf16_from_f32(values[r * cols + c]);
-  }
+void quantize(const PackedShape& shape, int64_t count, const float* values, WeightRows* out) {
+  out->set_values(count, shape.cols, values, [](float value) { return f32_from_bf16(bf16_from_f32(value)); });
 }
 
-bool import_rows(const PackedMatrix&, int64_t, const AffineGroups&) { return false; }
+void pack_rows(const PackedMatrix& packed, int64_t first_row, const WeightRows& rows) {
+  for (int64_t r = 0; r < rows.rows; ++r) {
+    const float* row = &rows.values[static_cast<size_t>(r * rows.cols)];
+    for (int64_t c = 0; c < rows.cols; ++c) value(packed, first_row + r, c) = bf16_from_f32(row[c]);
+  }
+}
 
 void unpack_rows(const PackedMatrix& packed, int64_t first, int64_t count, float* out) {
   int64_t cols = packed.shape.cols;
@@ -47,9 +49,10 @@ const WeightFormat kBf16{
     .scale_name = "",
     .plan = plan,
     .plan_import = plan_import,
+    .quantize = quantize,
+    .holds = nullptr,
     .bytes = bytes,
     .pack_rows = pack_rows,
-    .import_rows = import_rows,
     .unpack_rows = unpack_rows,
     .cpu = &kCpu,
 };

@@ -1,6 +1,4 @@
 // bf16 on CUDA: numbers, not codes, so nothing is scaled.
-#include <vector>
-
 #include "kernels/cuda/fragment_format.h"
 #include "kernels/cuda/sm80_gemm.h"
 #include "kernels/weights/bf16/bf16.h"
@@ -20,13 +18,11 @@ struct Bf16MmaCodes {
   HALFTONE_DEVICE static float value(uint32_t code) { return f32_from_bf16(static_cast<uint16_t>(code)); }
 };
 
-void pack_block(const PackedMatrix& rows, std::byte* codes, std::byte*) {
-  const int64_t cols = rows.shape.cols;
-  std::vector<float> values(static_cast<size_t>(cols));
-  for (int64_t r = 0; r < rows.shape.rows; ++r) {
-    rows.format->unpack_rows(rows, r, 1, values.data());
-    for (int64_t c = 0; c < cols; ++c) {
-      put_code<Bf16MmaCodes>(rows.shape, r, c, halftone::bf16_from_f32(values[static_cast<size_t>(c)]), codes);
+void pack_block(const PackedShape& shape, const WeightRows& rows, std::byte* codes, std::byte*) {
+  for (int64_t r = 0; r < rows.rows; ++r) {
+    const float* values = &rows.values[static_cast<size_t>(r * rows.cols)];
+    for (int64_t c = 0; c < rows.cols; ++c) {
+      put_code<Bf16MmaCodes>(shape, r, c, halftone::bf16_from_f32(values[c]), codes);
     }
   }
 }

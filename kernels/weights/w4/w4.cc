@@ -71,74 +71,70 @@ PackedBytes bytes(const PackedShape& s) {
   return {size(w4::blocks(s) * w4::words(s) * kRowBlock) * 4, scales * each};
 }
 
-void set_codes(const Row& row, int64_t group, int64_t first, std::span<const float> values) {
-  float scale = f32_from_f16(row.scale(group)), minimum = f32_from_f16(row.minimum_bits(group));
-  if (std::isnan(scale)) return;
-  float inverse = inverse_of(scale);
-  for (size_t i = 0; i < values.size(); ++i) {
-    float code = w4::code_of(values[i], minimum, inverse);
-    row.set_code(first + static_cast<int64_t>(i), static_cast<uint32_t>(code));
-  }
-}
-
 // A value that is not finite makes its whole group NaN: it shows in the logits, not in strange text.
-void pack_block(const PackedMatrix& packed, int64_t first_row, const GroupRows& block, GroupTile* tile) {
-  std::vector<Row> rows;
-  for (int64_t r = 0; r < block.rows; ++r) rows.emplace_back(packed, first_row + r);
-  int64_t cols = packed.shape.cols, group = packed.shape.group;
-  w4::Grids grids;
-  for (int64_t first = 0; first < cols; first += group) {
-    GroupRows in = block;
-    in.values += first;
-    in.size = std::min(group, cols - first);
-    w4::find_grids(in, tile, &grids);
-    for (int64_t r = 0; r < block.rows; ++r) {
-      const Row& row = rows[static_cast<size_t>(r)];
-      row.scale(first / group) = grids.scale[r];
-      row.minimum_bits(first / group) = grids.minimum[r];
-      set_codes(row, first / group, first, {in.values + r * in.stride, static_cast<size_t>(in.size)});
-    }
-  }
-}
-
-void pack_rows(const PackedMatrix& packed, int64_t first_row, int64_t count, const float* values) {
-  int64_t cols = packed.shape.cols;
-  GroupTile tile;
-  for (int64_t r = 0; r < count; r += kSearchRows) {
-    pack_block(packed, first_row + r, {values + r * cols, cols, std::min<int64_t>(kSearchRows, count - r), 0}, &tile);
-  }
-}
-
-bool import_group(const Row& row, int64_t group, Offset offset, float scale, float minimum) {
-  row.scale(group) = f16_from_f32(scale);
-  if (f32_from_f16(row.scale(group)) != scale) return false;
-  if (offset == Offset::kMinimum) {
-    row.minimum_bits(group) = f16_from_f32(minimum);
-  } else if (offset == Offset::kZeroPoint) {
-    float zero = scale != 0 ? std::nearbyint(-minimum / scale) : 0;
-    if (!(zero >= 0 && zero <= 255)) return false;
-    row.zero(group) = static_cast<uint8_t>(zero);
-  }
-  return row.minimum(group) == minimum;
-}
-
-bool import_rows(const PackedMatrix& packed, int64_t first_row, const AffineGroups& in) {
-  const PackedShape& s = packed.shape;
-  if (!in.input_order.empty() || in.grid.group != s.group || in.grid.offset != s.offset) return false;
-  int64_t groups = w4::groups(s);
+void quantize_group(const GroupRows& in, const w4::Grids& grids, int64_t first, int64_t first_row, WeightRows* out) {
+  const int64_t groups = out->groups(), cols = out->cols;
   for (int64_t r = 0; r < in.rows; ++r) {
-    Row row(packed, first_row + r);
-    for (int64_t g = 0; g < groups; ++g) {
-      size_t at = static_cast<size_t>(r * groups + g);
-      if (!import_group(row, g, s.offset, in.scale[at], in.minimum[at])) return false;
-    }
-    for (int64_t c = 0; c < s.cols; ++c) {
-      uint8_t q = in.codes[static_cast<size_t>(r * s.cols + c)];
-      if (q > 15) return false;
-      row.set_code(c, q);
+    const auto at = static_cast<size_t>((first_row + r) * groups + first / out->grid.group);
+    const float scale = f32_from_f16(grids.scale[r]), minimum = f32_from_f16(grids.minimum[r]);
+    out->scale[at] = scale;
+    out->minimum[at] = minimum;
+    if (std::isnan(scale)) continue;
+    const float inverse = inverse_of(scale);
+    const float* values = in.values + r * in.stride;
+    uint8_t* codes = &out->codes[static_cast<size_t>((first_row + r) * cols + first)];
+    for (int64_t c = 0; c < in.size; ++c) codes[c] = static_cast<uint8_t>(w4::code_of(values[c], minimum, inverse));
+  }
+}
+
+void quantize(const PackedShape& shape, int64_t count, const float* values, WeightRows* out) {
+  out->resize(count, shape.cols, {4, shape.group, Offset::kMinimum});
+  GroupTile tile;
+  w4::Grids grids;
+  for (int64_t r = 0; r < count; r += kSearchRows) {
+    for (int64_t first = 0; first < shape.cols; first += shape.group) {
+      const GroupRows in{values + r * shape.cols + first, shape.cols, std::min<int64_t>(kSearchRows, count - r),
+                         std::min<int64_t>(shape.group, shape.cols - first)};
+      w4::find_grids(in, &tile, &grids);
+      quantize_group(in, grids, first, r, out);
     }
   }
-  return true;
+}
+
+// The zero point of a group; any float where there is none.
+float zero_of(float scale, float minimum) { return scale != 0 ? std::nearbyint(-minimum / scale) : 0; }
+
+bool holds_group(Offset offset, float scale, float minimum) {
+  if (f32_from_f16(f16_from_f32(scale)) != scale) return false;
+  if (offset == Offset::kMinimum) return f32_from_f16(f16_from_f32(minimum)) == minimum;
+  if (offset == Offset::kSymmetric) return scale * -8 == minimum;
+  const float zero = zero_of(scale, minimum);
+  return zero >= 0 && zero <= 255 && scale * -zero == minimum;
+}
+
+bool holds(const PackedShape& s, const WeightRows& in) {
+  if (!in.input_order.empty() || in.grid != AffineGrid{4, s.group, s.offset}) return false;
+  for (size_t g = 0; g < in.scale.size(); ++g) {
+    if (!holds_group(s.offset, in.scale[g], in.minimum[g])) return false;
+  }
+  return std::ranges::all_of(in.codes, [](uint8_t code) { return code <= 15; });
+}
+
+void pack_rows(const PackedMatrix& packed, int64_t first_row, const WeightRows& in) {
+  const Offset offset = packed.shape.offset;
+  const int64_t groups = in.groups();
+  for (int64_t r = 0; r < in.rows; ++r) {
+    const Row row(packed, first_row + r);
+    for (int64_t g = 0; g < groups; ++g) {
+      const float scale = in.scale[static_cast<size_t>(r * groups + g)];
+      const float minimum = in.minimum[static_cast<size_t>(r * groups + g)];
+      row.scale(g) = f16_from_f32(scale);
+      if (offset == Offset::kMinimum) row.minimum_bits(g) = f16_from_f32(minimum);
+      if (offset == Offset::kZeroPoint) row.zero(g) = static_cast<uint8_t>(zero_of(scale, minimum));
+    }
+    const uint8_t* codes = &in.codes[static_cast<size_t>(r * in.cols)];
+    for (int64_t c = 0; c < in.cols; ++c) row.set_code(c, codes[c]);
+  }
 }
 
 void unpack_rows(const PackedMatrix& packed, int64_t first, int64_t count, float* out) {
@@ -152,18 +148,20 @@ void unpack_rows(const PackedMatrix& packed, int64_t first, int64_t count, float
   }
 }
 
-void export_rows(const PackedMatrix& packed, int64_t first, int64_t count, AffineGroupsBuffer* out) {
+void unpack_codes(const PackedMatrix& packed, int64_t first, int64_t count, WeightRows* out) {
   const PackedShape& s = packed.shape;
-  out->codes.clear(), out->scale.clear(), out->minimum.clear();
-  for (int64_t r = first; r < first + count; ++r) {
-    Row row(packed, r);
-    for (int64_t c = 0; c < s.cols; ++c) out->codes.push_back(static_cast<uint8_t>(row.code(c)));
+  out->resize(count, s.cols, {4, s.group, s.offset});
+  for (int64_t r = 0; r < count; ++r) {
+    const Row row(packed, first + r);
+    for (int64_t c = 0; c < s.cols; ++c) {
+      out->codes[static_cast<size_t>(r * s.cols + c)] = static_cast<uint8_t>(row.code(c));
+    }
     for (int64_t g = 0; g < w4::groups(s); ++g) {
-      out->scale.push_back(f32_from_f16(row.scale(g)));
-      out->minimum.push_back(row.minimum(g));
+      const auto at = static_cast<size_t>(r * w4::groups(s) + g);
+      out->scale[at] = f32_from_f16(row.scale(g));
+      out->minimum[at] = row.minimum(g);
     }
   }
-  out->view = {count, s.cols, {4, s.group, s.offset}, out->codes, out->scale, out->minimum, {}};
 }
 
 constexpr CpuLinear kCpu{{&w4::kAvx512Vnni, &w4::kAvx2, &w4::kEmulated}};
@@ -176,11 +174,12 @@ const WeightFormat kW4{
     .scale_name = "f16 scale and minimum per group",
     .plan = plan,
     .plan_import = plan_import,
+    .quantize = quantize,
+    .holds = holds,
     .bytes = bytes,
     .pack_rows = pack_rows,
-    .import_rows = import_rows,
     .unpack_rows = unpack_rows,
-    .export_rows = export_rows,
+    .unpack_codes = unpack_codes,
     .cpu = &kCpu,
     .packing = 1,
 };

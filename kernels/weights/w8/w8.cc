@@ -43,51 +43,58 @@ PackedBytes bytes(const PackedShape& s) {
 }
 
 // A value that is not finite makes its whole group NaN: it shows in the logits, not in strange text.
-void pack_block(const PackedMatrix& packed, int64_t first_row, const GroupRows& block, GroupTile* tile) {
-  int64_t cols = packed.shape.cols, group = packed.shape.group;
-  uint16_t scales[kSearchRows];
-  for (int64_t first = 0; first < cols; first += group) {
-    GroupRows in = block;
-    in.values += first;
-    in.size = std::min(group, cols - first);
-    w8::find_scales(in, tile, scales);
-    for (int64_t r = 0; r < block.rows; ++r) {
-      scale(packed, first_row + r, first / group) = scales[r];
-      float step = f32_from_f16(scales[r]), inverse = inverse_of(step);
-      if (std::isnan(step)) continue;
-      int8_t* row = codes_of_row(packed, first_row + r);
-      for (int64_t c = 0; c < in.size; ++c) {
-        code(row, first + c) = static_cast<int8_t>(w8::code_of(in.values[r * in.stride + c], inverse));
-      }
-    }
-  }
-}
-
-void pack_rows(const PackedMatrix& packed, int64_t first_row, int64_t count, const float* values) {
-  int64_t cols = packed.shape.cols;
-  GroupTile tile;
-  for (int64_t r = 0; r < count; r += kSearchRows) {
-    pack_block(packed, first_row + r, {values + r * cols, cols, std::min<int64_t>(kSearchRows, count - r), 0}, &tile);
-  }
-}
-
-bool import_rows(const PackedMatrix& packed, int64_t first_row, const AffineGroups& in) {
-  const PackedShape& s = packed.shape;
-  if (!in.input_order.empty() || in.grid.group != s.group || in.grid.offset != Offset::kSymmetric) return false;
-  int64_t groups = w8::groups(s);
+void quantize_group(const GroupRows& in, const uint16_t* scales, int64_t first, int64_t first_row, WeightRows* out) {
+  const int64_t groups = out->groups(), cols = out->cols;
   for (int64_t r = 0; r < in.rows; ++r) {
-    for (int64_t g = 0; g < groups; ++g) {
-      float value = in.scale[static_cast<size_t>(r * groups + g)];
-      uint16_t& bits = scale(packed, first_row + r, g);
-      bits = f16_from_f32(value);
-      if (f32_from_f16(bits) != value || in.minimum[static_cast<size_t>(r * groups + g)] != value * -128) return false;
+    const auto at = static_cast<size_t>((first_row + r) * groups + first / out->grid.group);
+    const float scale = f32_from_f16(scales[r]);
+    out->scale[at] = scale;
+    out->minimum[at] = scale * -128;
+    uint8_t* codes = &out->codes[static_cast<size_t>((first_row + r) * cols + first)];
+    if (std::isnan(scale)) {
+      std::fill_n(codes, in.size, uint8_t{128});
+      continue;
     }
-    int8_t* row = codes_of_row(packed, first_row + r);
-    for (int64_t c = 0; c < s.cols; ++c) {
-      code(row, c) = static_cast<int8_t>(in.codes[static_cast<size_t>(r * s.cols + c)] - 128);
+    const float inverse = inverse_of(scale);
+    const float* values = in.values + r * in.stride;
+    for (int64_t c = 0; c < in.size; ++c) {
+      codes[c] = static_cast<uint8_t>(static_cast<int>(w8::code_of(values[c], inverse)) + 128);
     }
+  }
+}
+
+void quantize(const PackedShape& shape, int64_t count, const float* values, WeightRows* out) {
+  out->resize(count, shape.cols, {8, shape.group, Offset::kSymmetric});
+  GroupTile tile;
+  uint16_t scales[kSearchRows];
+  for (int64_t r = 0; r < count; r += kSearchRows) {
+    for (int64_t first = 0; first < shape.cols; first += shape.group) {
+      const GroupRows in{values + r * shape.cols + first, shape.cols, std::min<int64_t>(kSearchRows, count - r),
+                         std::min<int64_t>(shape.group, shape.cols - first)};
+      w8::find_scales(in, &tile, scales);
+      quantize_group(in, scales, first, r, out);
+    }
+  }
+}
+
+bool holds(const PackedShape& s, const WeightRows& in) {
+  if (!in.input_order.empty() || in.grid != AffineGrid{8, s.group, Offset::kSymmetric}) return false;
+  for (size_t g = 0; g < in.scale.size(); ++g) {
+    if (f32_from_f16(f16_from_f32(in.scale[g])) != in.scale[g] || in.minimum[g] != in.scale[g] * -128) return false;
   }
   return true;
+}
+
+void pack_rows(const PackedMatrix& packed, int64_t first_row, const WeightRows& in) {
+  const int64_t groups = in.groups();
+  for (int64_t r = 0; r < in.rows; ++r) {
+    for (int64_t g = 0; g < groups; ++g) {
+      scale(packed, first_row + r, g) = f16_from_f32(in.scale[static_cast<size_t>(r * groups + g)]);
+    }
+    int8_t* row = codes_of_row(packed, first_row + r);
+    const uint8_t* codes = &in.codes[static_cast<size_t>(r * in.cols)];
+    for (int64_t c = 0; c < in.cols; ++c) code(row, c) = static_cast<int8_t>(codes[c] - 128);
+  }
 }
 
 void unpack_rows(const PackedMatrix& packed, int64_t first, int64_t count, float* out) {
@@ -100,19 +107,21 @@ void unpack_rows(const PackedMatrix& packed, int64_t first, int64_t count, float
   }
 }
 
-void export_rows(const PackedMatrix& packed, int64_t first, int64_t count, AffineGroupsBuffer* out) {
+void unpack_codes(const PackedMatrix& packed, int64_t first, int64_t count, WeightRows* out) {
   const PackedShape& s = packed.shape;
-  int64_t groups = w8::groups(s);
-  out->codes.clear(), out->scale.clear(), out->minimum.clear();
-  for (int64_t r = first; r < first + count; ++r) {
-    int8_t* row = codes_of_row(packed, r);
-    for (int64_t c = 0; c < s.cols; ++c) out->codes.push_back(static_cast<uint8_t>(code(row, c) + 128));
+  const int64_t groups = w8::groups(s);
+  out->resize(count, s.cols, {8, s.group, s.offset});
+  for (int64_t r = 0; r < count; ++r) {
+    int8_t* row = codes_of_row(packed, first + r);
+    for (int64_t c = 0; c < s.cols; ++c) {
+      out->codes[static_cast<size_t>(r * s.cols + c)] = static_cast<uint8_t>(code(row, c) + 128);
+    }
     for (int64_t g = 0; g < groups; ++g) {
-      out->scale.push_back(f32_from_f16(scale(packed, r, g)));
-      out->minimum.push_back(out->scale.back() * -128);
+      const auto at = static_cast<size_t>(r * groups + g);
+      out->scale[at] = f32_from_f16(scale(packed, first + r, g));
+      out->minimum[at] = out->scale[at] * -128;
     }
   }
-  out->view = {count, s.cols, {8, s.group, s.offset}, out->codes, out->scale, out->minimum, {}};
 }
 
 constexpr CpuLinear kCpu{{&w8::kAvx512Vnni, &w8::kAvx2, &w8::kEmulated}};
@@ -125,11 +134,12 @@ const WeightFormat kW8{
     .scale_name = "f16 scale per group",
     .plan = plan,
     .plan_import = plan_import,
+    .quantize = quantize,
+    .holds = holds,
     .bytes = bytes,
     .pack_rows = pack_rows,
-    .import_rows = import_rows,
     .unpack_rows = unpack_rows,
-    .export_rows = export_rows,
+    .unpack_codes = unpack_codes,
     .cpu = &kCpu,
     .packing = 1,
 };

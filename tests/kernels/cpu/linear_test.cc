@@ -38,7 +38,7 @@ std::vector<Param> all_params() {
   std::vector<Param> params;
   for (const TestDevice& device : all_test_devices()) {
     for (const WeightFormat* format : all_weight_formats()) {
-      bool grouped = format->export_rows != nullptr;
+      bool grouped = format->unpack_codes != nullptr;
       for (int group : grouped ? std::vector<int>{32, 0, 128} : std::vector<int>{0}) {
         params.push_back({device, format, group, Activations::kA16});
         if (!grouped) continue;

@@ -38,7 +38,7 @@ float random_half(std::mt19937& random, bool any_sign) {
 
 // Seeded codes on the source's grid.
 struct Grid {
-  Grid(const AffineGrid& grid, int64_t rows, int64_t cols, std::mt19937& random) : rows(rows), cols(cols) {
+  Grid(const AffineGrid& grid, int64_t rows, int64_t cols, std::mt19937& random) : grid(grid), rows(rows), cols(cols) {
     const int levels = 1 << grid.bits;
     for (int64_t i = 0; i < rows * cols; ++i)
       codes.push_back(static_cast<uint8_t>(random() % static_cast<unsigned>(levels)));
@@ -56,33 +56,36 @@ struct Grid {
           break;
       }
     }
-    view = {rows, cols, grid, codes, scale, minimum, {}};
   }
 
-  AffineGroups rows_of_view(int64_t first, int64_t count) const {
-    AffineGroups part = view;
-    const auto groups = static_cast<size_t>(cols / view.grid.group);
-    const auto begin = static_cast<size_t>(first), size = static_cast<size_t>(count), width = static_cast<size_t>(cols);
-    part.rows = count;
-    part.codes = view.codes.subspan(begin * width, size * width);
-    part.scale = view.scale.subspan(begin * groups, size * groups);
-    part.minimum = view.minimum.subspan(begin * groups, size * groups);
-    return part;
+  WeightRows some_rows(int64_t first, int64_t count) const {
+    const auto part = [&](const auto& all, int64_t each) {
+      return std::remove_cvref_t<decltype(all)>(all.begin() + first * each, all.begin() + (first + count) * each);
+    };
+    return {.rows = count,
+            .cols = cols,
+            .grid = grid,
+            .codes = part(codes, cols),
+            .scale = part(scale, cols / grid.group),
+            .minimum = part(minimum, cols / grid.group),
+            .input_order = input_order,
+            .values = {}};
   }
 
   std::vector<float> decoded() const {
     std::vector<float> values;
     for (size_t i = 0; i < codes.size(); ++i) {
-      const size_t group = i / static_cast<size_t>(view.grid.group);
+      const size_t group = i / static_cast<size_t>(grid.group);
       values.push_back(scale[group] * static_cast<float>(codes[i]) + minimum[group]);
     }
     return values;
   }
 
+  AffineGrid grid;
   int64_t rows, cols;
   std::vector<uint8_t> codes;
   std::vector<float> scale, minimum;
-  AffineGroups view;
+  std::vector<int32_t> input_order;
 };
 
 class ImportTest : public testing::TestWithParam<Source> {
@@ -90,7 +93,9 @@ class ImportTest : public testing::TestWithParam<Source> {
   bool import(const PackedMatrix& matrix, const Grid& grid) {
     for (int64_t first = 0; first < grid.rows; first += kPackRows) {
       const int64_t count = std::min(kPackRows, grid.rows - first);
-      if (!matrix.format->import_rows(matrix, first, grid.rows_of_view(first, count))) return false;
+      const WeightRows rows = grid.some_rows(first, count);
+      if (!matrix.format->holds(matrix.shape, rows)) return false;
+      matrix.format->pack_rows(matrix, first, rows);
     }
     return true;
   }
@@ -174,7 +179,7 @@ TEST_P(ImportTest, InputsInAnotherOrderAreRefused) {
   Grid grid(GetParam().grid, 16, 256, random);
   std::vector<int32_t> order(256);
   for (size_t i = 0; i < order.size(); ++i) order[i] = 255 - static_cast<int32_t>(i);
-  grid.view.input_order = order;
+  grid.input_order = order;
   const PackedCase packed(*device, format, *format.plan_import(16, 256, GetParam().grid));
   EXPECT_FALSE(import(packed.matrix(), grid));
 }

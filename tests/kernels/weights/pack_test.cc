@@ -113,8 +113,10 @@ TEST_P(PackTest, TheOrderOfTheBlocksOfRowsDoesNotMatter) {
   if (!forward) GTEST_SKIP() << "the format can't hold this shape";
   const PackedCase backward(*device, format(), forward->matrix().shape);
   for (int64_t first : {128, 64, 0}) {
-    format().pack_rows(backward.matrix(), first, std::min<int64_t>(64, 130 - first),
-                       &values[static_cast<size_t>(first * 96)]);
+    WeightRows rows;
+    format().quantize(backward.matrix().shape, std::min<int64_t>(64, 130 - first),
+                      &values[static_cast<size_t>(first * 96)], &rows);
+    format().pack_rows(backward.matrix(), first, rows);
   }
   const PackedBytes bytes = format().bytes(forward->matrix().shape);
   EXPECT_EQ(std::memcmp(forward->matrix().codes, backward.matrix().codes, bytes.codes), 0);

@@ -169,8 +169,8 @@ class RuleTest : public testing::Test {
     for (bool tails : {false, true}) {
       const PackedCase made = packed(name, group, tails);
       const std::vector<float> values = drawn(kRows * kCols, tails);
-      AffineGroupsBuffer stored;
-      made.matrix().format->export_rows(made.matrix(), 0, kRows, &stored);
+      WeightRows stored;
+      made.matrix().format->unpack_codes(made.matrix(), 0, kRows, &stored);
       const auto size = static_cast<size_t>(made.matrix().shape.group);
       for (size_t g = 0; g < stored.scale.size(); ++g) {
         const Grid grid = Rule(Values(values).subspan(g * size, size)).find();

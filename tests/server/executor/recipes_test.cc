@@ -72,7 +72,9 @@ void round_to(const std::string& choice_text, MemoryTensor* tensor) {
   const PackedMatrix matrix{format, *shape, aligned(codes), aligned(scales)};
   for (int64_t first = 0; first < tensor->rows; first += kPackRows) {
     const int64_t count = std::min(kPackRows, tensor->rows - first);
-    format->pack_rows(matrix, first, count, tensor->values.data() + first * tensor->cols);
+    WeightRows rows;
+    format->quantize(*shape, count, tensor->values.data() + first * tensor->cols, &rows);
+    format->pack_rows(matrix, first, rows);
   }
   format->unpack_rows(matrix, 0, tensor->rows, tensor->values.data());
 }

@@ -21,15 +21,15 @@ class TensorInMemory final : public SourceTensor {
     return absl::OkStatus();
   }
 
-  absl::Status read_groups(int64_t first, int64_t count, AffineGroupsBuffer& out) const override {
+  absl::Status read_codes(int64_t first, int64_t count, WeightRows& out) const override {
     const int64_t groups = tensor_.cols / tensor_.grid->group;
     auto rows = [&](const auto& all, int64_t each) {
       return std::remove_cvref_t<decltype(all)>(all.begin() + first * each, all.begin() + (first + count) * each);
     };
+    out.resize(count, tensor_.cols, *tensor_.grid);
     out.codes = rows(tensor_.groups.codes, tensor_.cols);
     out.scale = rows(tensor_.groups.scale, groups);
     out.minimum = rows(tensor_.groups.minimum, groups);
-    out.view = {count, tensor_.cols, *tensor_.grid, out.codes, out.scale, out.minimum, {}};
     return absl::OkStatus();
   }
 

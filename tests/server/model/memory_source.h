@@ -16,7 +16,7 @@ struct MemoryTensor {
   int64_t rows = 1, cols = 1;
   std::vector<float> values;       // [rows, cols]
   std::optional<AffineGrid> grid;  // then these, too
-  AffineGroupsBuffer groups;
+  WeightRows groups;
   bool readable = true;  // false: reading it is an error
 };
 

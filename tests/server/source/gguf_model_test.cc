@@ -63,17 +63,17 @@ TEST_F(GgufModel, QuantizedTensorsGiveTheirCodesRowByRowInRotateHalfOrder) {
       ASSERT_TRUE(tensor.grid().has_value());
       const std::vector<float> values = read_all(tensor);
       const int64_t first = 3, count = tensor.rows() - 5, groups = tensor.cols() / 32;
-      AffineGroupsBuffer buffer;
-      ASSERT_TRUE(tensor.read_groups(first, count, buffer).ok());
-      EXPECT_EQ(buffer.view.rows, count);
-      EXPECT_EQ(buffer.view.cols, tensor.cols());
-      EXPECT_EQ(buffer.view.grid, *tensor.grid());
-      EXPECT_TRUE(buffer.view.input_order.empty());
+      WeightRows buffer;
+      ASSERT_TRUE(tensor.read_codes(first, count, buffer).ok());
+      EXPECT_EQ(buffer.rows, count);
+      EXPECT_EQ(buffer.cols, tensor.cols());
+      EXPECT_EQ(buffer.grid, *tensor.grid());
+      EXPECT_TRUE(buffer.input_order.empty());
       for (int64_t r = 0; r < count; ++r) {
         for (int64_t c = 0; c < tensor.cols(); ++c) {
           const size_t group = static_cast<size_t>(r * groups + c / 32);
-          const float value = buffer.view.scale[group] * buffer.view.codes[static_cast<size_t>(r * tensor.cols() + c)] +
-                              buffer.view.minimum[group];
+          const float value = buffer.scale[group] * buffer.codes[static_cast<size_t>(r * tensor.cols() + c)] +
+                              buffer.minimum[group];
           ASSERT_EQ(value, values[static_cast<size_t>((first + r) * tensor.cols() + c)])
               << name << " " << r << " " << c;
         }
@@ -216,8 +216,8 @@ TEST_F(GgufModel, NumbersThatAreNoneAreNamedWhenTheyAreRead) {
   ASSERT_TRUE(source.ok()) << source.status();
   const SourceTensor& down = *source->find("layers.1.down");
   std::vector<float> row(96);
-  AffineGroupsBuffer buffer;
-  for (const absl::Status& status : {down.read_rows(0, 1, row), down.read_groups(0, 1, buffer)}) {
+  WeightRows buffer;
+  for (const absl::Status& status : {down.read_rows(0, 1, row), down.read_codes(0, 1, buffer)}) {
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
     EXPECT_THAT(std::string(status.message()), HasSubstr(path_ + ": tensor blk.1.ffn_down.weight: "));
     EXPECT_THAT(std::string(status.message()), HasSubstr("0 of row 0 is not finite"));
