@@ -59,7 +59,7 @@ bool Checkpoint::names_a_layer_beyond(std::string_view file_name) const {
   return number && by_file_name_.contains(message(layers, "0", name.substr(dot)));
 }
 
-absl::Status Checkpoint::add_tensor(TensorPlace place) {
+absl::Status Checkpoint::add_tensor(const TensorPlace& place) {
   const std::string who = message(place.file, ": tensor ", shown(place.name));
   const std::span<const size_t> found = find_expected(place.name);
   if (found.empty()) {

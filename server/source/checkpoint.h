@@ -33,7 +33,7 @@ class Checkpoint {
   bool knows(std::string_view file_name) const { return !find_expected(file_name).empty(); }
   // INVALID_ARGUMENT: of no model that we know, of a layer that is not there, there twice, or of the wrong shape. What
   // carries nothing (tables that follow from the configuration) is passed over.
-  absl::Status add_tensor(TensorPlace place);
+  absl::Status add_tensor(const TensorPlace& place);
 
   const TensorPlace* find(std::string_view name) const;
   // Both are there, and their values are the same, whatever their types.

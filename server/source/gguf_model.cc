@@ -102,9 +102,9 @@ absl::Status add_tensors(const GgufFile& gguf, ModelSpec& spec, Checkpoint& chec
                                               gguf_type_name(tensor.type), ", expected one of ",
                                               known_tensor_formats()));
     }
-    TensorPlace place{tensor.file, tensor.name,       tensor.format, tensor.rows,
-                      tensor.cols, tensor.dimensions, tensor.bytes};
-    if (absl::Status status = checkpoint.add_tensor(std::move(place)); !status.ok()) return status;
+    const TensorPlace place{tensor.file, tensor.name,       tensor.format, tensor.rows,
+                            tensor.cols, tensor.dimensions, tensor.bytes};
+    if (absl::Status status = checkpoint.add_tensor(place); !status.ok()) return status;
   }
   // A head that repeats the embedding byte for byte is the embedding: it is not stored twice.
   const TensorPlace *embedding = checkpoint.find("embedding"), *head = checkpoint.find("head");

@@ -129,9 +129,9 @@ absl::Status add_shard(const MappedFile& file, const std::vector<std::string>& p
       return absl::UnimplementedError(message(file.path(), ": tensor ", shown(tensor.name), " is ", shown(tensor.dtype),
                                               ", expected F32, F16 or BF16"));
     }
-    TensorPlace place{file.path(), tensor.name,       tensor.format, tensor.rows,
-                      tensor.cols, tensor.dimensions, tensor.bytes};
-    if (absl::Status status = checkpoint.add_tensor(std::move(place)); !status.ok()) return status;
+    const TensorPlace place{file.path(), tensor.name,       tensor.format, tensor.rows,
+                            tensor.cols, tensor.dimensions, tensor.bytes};
+    if (absl::Status status = checkpoint.add_tensor(place); !status.ok()) return status;
   }
   return absl::OkStatus();
 }
