@@ -72,11 +72,12 @@ PackedBytes bytes(const PackedShape& s) {
 }
 
 // A value that is not finite makes its whole group NaN: it shows in the logits, not in strange text.
-void quantize_group(const GroupRows& in, const w4::Grids& grids, int64_t first, int64_t first_row, WeightRows* out) {
+void quantize_group(const GroupRows& in, const float* scales, const float* minimums, int64_t first, int64_t first_row,
+                    WeightRows* out) {
   const int64_t groups = out->groups(), cols = out->cols;
   for (int64_t r = 0; r < in.rows; ++r) {
     const auto at = static_cast<size_t>((first_row + r) * groups + first / out->grid.group);
-    const float scale = f32_from_f16(grids.scale[r]), minimum = f32_from_f16(grids.minimum[r]);
+    const float scale = scales[r], minimum = minimums[r];
     out->scale[at] = scale;
     out->minimum[at] = minimum;
     if (std::isnan(scale)) continue;
@@ -89,14 +90,15 @@ void quantize_group(const GroupRows& in, const w4::Grids& grids, int64_t first, 
 
 void quantize(const PackedShape& shape, int64_t count, const float* values, WeightRows* out) {
   out->resize(count, shape.cols, {4, shape.group, Offset::kMinimum});
-  GroupTile tile;
-  w4::Grids grids;
-  for (int64_t r = 0; r < count; r += kSearchRows) {
+  const GroupSearch& search = w4::kSearches.best();
+  std::vector<float> tile(static_cast<size_t>(std::min<int64_t>(shape.group, shape.cols) * search.rows));
+  float scales[kMaxSearchRows], minimums[kMaxSearchRows];
+  for (int64_t r = 0; r < count; r += search.rows) {
     for (int64_t first = 0; first < shape.cols; first += shape.group) {
-      const GroupRows in{values + r * shape.cols + first, shape.cols, std::min<int64_t>(kSearchRows, count - r),
+      const GroupRows in{values + r * shape.cols + first, shape.cols, std::min(search.rows, count - r),
                          std::min<int64_t>(shape.group, shape.cols - first)};
-      w4::find_grids(in, &tile, &grids);
-      quantize_group(in, grids, first, r, out);
+      search.find(in, tile.data(), scales, minimums);
+      quantize_group(in, scales, minimums, first, r, out);
     }
   }
 }

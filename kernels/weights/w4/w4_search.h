@@ -1,5 +1,5 @@
-// Finds the scale and minimum that round a group's values to w4 with the least squared error (docs/NUMERICS.md has the
-// rule). Any thread; the same bits everywhere.
+// Finds the scale and minimum that round a group's values to w4 with the least squared error (docs/NUMERICS.md
+// has the rule). Any thread; the same bits everywhere.
 #pragma once
 
 #include "kernels/weights/group_search.h"
@@ -8,14 +8,10 @@ namespace halftone::w4 {
 
 constexpr float kLastCode = 15;
 
-// Of each row, as they are stored. Codes are w4::code_of.
-struct Grids {
-  uint16_t scale[kSearchRows];
-  uint16_t minimum[kSearchRows];
-};
-
-// A value that is not finite makes its row's scale NaN. `tile` is scratch, kept from call to call.
-void find_grids(const GroupRows& in, GroupTile* tile, Grids* out);
+extern const GroupSearch kAvx512VnniSearch;
+extern const GroupSearch kAvx2Search;
+extern const GroupSearch kEmulatedSearch;
+inline constexpr GroupSearches kSearches{{&kAvx512VnniSearch, &kAvx2Search, &kEmulatedSearch}};
 
 inline float code_of(float value, float minimum, float inverse) {
   return round_even(std::clamp((value - minimum) * inverse, 0.0f, kLastCode));

@@ -43,11 +43,11 @@ PackedBytes bytes(const PackedShape& s) {
 }
 
 // A value that is not finite makes its whole group NaN: it shows in the logits, not in strange text.
-void quantize_group(const GroupRows& in, const uint16_t* scales, int64_t first, int64_t first_row, WeightRows* out) {
+void quantize_group(const GroupRows& in, const float* scales, int64_t first, int64_t first_row, WeightRows* out) {
   const int64_t groups = out->groups(), cols = out->cols;
   for (int64_t r = 0; r < in.rows; ++r) {
     const auto at = static_cast<size_t>((first_row + r) * groups + first / out->grid.group);
-    const float scale = f32_from_f16(scales[r]);
+    const float scale = scales[r];
     out->scale[at] = scale;
     out->minimum[at] = scale * -128;
     uint8_t* codes = &out->codes[static_cast<size_t>((first_row + r) * cols + first)];
@@ -65,13 +65,14 @@ void quantize_group(const GroupRows& in, const uint16_t* scales, int64_t first, 
 
 void quantize(const PackedShape& shape, int64_t count, const float* values, WeightRows* out) {
   out->resize(count, shape.cols, {8, shape.group, Offset::kSymmetric});
-  GroupTile tile;
-  uint16_t scales[kSearchRows];
-  for (int64_t r = 0; r < count; r += kSearchRows) {
+  const GroupSearch& search = w8::kSearches.best();
+  std::vector<float> tile(static_cast<size_t>(std::min<int64_t>(shape.group, shape.cols) * search.rows));
+  float scales[kMaxSearchRows];
+  for (int64_t r = 0; r < count; r += search.rows) {
     for (int64_t first = 0; first < shape.cols; first += shape.group) {
-      const GroupRows in{values + r * shape.cols + first, shape.cols, std::min<int64_t>(kSearchRows, count - r),
+      const GroupRows in{values + r * shape.cols + first, shape.cols, std::min(search.rows, count - r),
                          std::min<int64_t>(shape.group, shape.cols - first)};
-      w8::find_scales(in, &tile, scales);
+      search.find(in, tile.data(), scales, nullptr);
       quantize_group(in, scales, first, r, out);
     }
   }

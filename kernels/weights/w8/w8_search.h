@@ -8,9 +8,10 @@ namespace halftone::w8 {
 
 constexpr float kLastCode = 127;
 
-// scale[kSearchRows]: of each row, as it is stored. Codes are w8::code_of. A value that is not finite makes its row's
-// scale NaN. `tile` is scratch, kept from call to call.
-void find_scales(const GroupRows& in, GroupTile* tile, uint16_t* scale);
+extern const GroupSearch kAvx512VnniSearch;
+extern const GroupSearch kAvx2Search;
+extern const GroupSearch kEmulatedSearch;
+inline constexpr GroupSearches kSearches{{&kAvx512VnniSearch, &kAvx2Search, &kEmulatedSearch}};
 
 inline float code_of(float value, float inverse) {
   return round_even(std::clamp(value * inverse, -kLastCode, kLastCode));

@@ -7,6 +7,9 @@
 #include <string>
 
 #include "kernels/contract/numbers.h"
+#include "kernels/cpu/linear.h"
+#include "kernels/weights/w4/w4_search.h"
+#include "kernels/weights/w8/w8_search.h"
 #include "kernels/weights/weights.h"
 #include "tests/kernels/devices.h"
 #include "tests/kernels/packed_case.h"
@@ -211,6 +214,42 @@ TEST_P(SearchTest, EqualValuesAreAsExactAsPlainRoundingMakesThem) {
     const Values got = packed(Values(20 * 64, value), 20, 64).unpacked();
     const double plain = std::sqrt(GetParam().plain(Values(1, value)));
     for (float v : got) ASSERT_LE(std::fabs(v - value), plain * (1 + 1e-6)) << value;
+  }
+}
+
+// The scales, then the minimums, of all groups of a matrix; rows of `values` are `cols` long.
+Values found_by(const GroupSearch& search, const Values& values, int64_t cols, int64_t group) {
+  const int64_t rows = static_cast<int64_t>(values.size()) / cols;
+  Values out;
+  std::vector<float> tile(static_cast<size_t>(group * search.rows));
+  for (int64_t first = 0; first < cols; first += group) {
+    const int64_t size = std::min(group, cols - first);
+    for (bool minimums : {false, true}) {
+      for (int64_t r = 0; r < rows; r += search.rows) {
+        const int64_t count = std::min(search.rows, rows - r);
+        float scale[kMaxSearchRows] = {}, minimum[kMaxSearchRows] = {};
+        search.find({&values[static_cast<size_t>(r * cols + first)], cols, count, size}, tile.data(), scale, minimum);
+        out.insert(out.end(), minimums ? minimum : scale, (minimums ? minimum : scale) + count);
+      }
+    }
+  }
+  return out;
+}
+
+TEST_P(SearchTest, EveryInstructionSetFindsTheSameBits) {
+  const GroupSearches& searches = GetParam().name == std::string("w4") ? w4::kSearches : w8::kSearches;
+  const GroupSearch& emulated = *searches.bodies[static_cast<int>(CpuIsa::kEmulated)];
+  for (CpuIsa isa : cpu_isas()) {
+    for (const Kind& kind : kKinds) {
+      for (int64_t group : {1, 16, 32, 64, 100}) {
+        Values values = draw(kind, 37 * 200);
+        values[5 * 200 + 40] = NAN;
+        values[36 * 200 + 199] = INFINITY;
+        EXPECT_TRUE(same_bits(found_by(*searches.bodies[static_cast<int>(isa)], values, 200, group),
+                              found_by(emulated, values, 200, group)))
+            << cpu_isa_name(isa) << ", " << kind.name << ", groups of " << group;
+      }
+    }
   }
 }
 
