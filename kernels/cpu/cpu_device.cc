@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <utility>
 
 #include "kernels/contract/check.h"
@@ -66,8 +65,8 @@ class CpuDevice final : public Device {
     return Buffer(data, bytes, unmap, &ledger_, tag);
   }
 
-  void upload(std::byte* to, std::span<const std::byte> from) override { std::memcpy(to, from.data(), from.size()); }
-  void download(std::span<std::byte> to, const std::byte* from) override { std::memcpy(to.data(), from, to.size()); }
+  void upload(std::byte* to, std::span<const std::byte> from) override { std::ranges::copy(from, to); }
+  void download(std::span<std::byte> to, const std::byte* from) override { std::copy_n(from, to.size(), to.begin()); }
 
   size_t workspace_bytes(int64_t max_tokens, int64_t max_cols, int64_t heads, int64_t head_dim) const override {
     return std::max(cpu_linear_workspace(pool_.threads(), max_tokens, max_cols),

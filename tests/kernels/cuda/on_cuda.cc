@@ -5,7 +5,7 @@
 namespace halftone::test {
 namespace {
 
-constexpr uint64_t kOrders = HALFTONE_SANITIZED ? 3 : 8;  // a sanitizer takes ten times as long
+constexpr uint64_t kOrders = HALFTONE_SANITIZED ? 2 : 8;  // a sanitizer takes ten times as long
 
 }  // namespace
 
