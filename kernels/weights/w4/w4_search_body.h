@@ -5,7 +5,6 @@
 #include "kernels/weights/w4/w4_search.h"
 
 namespace halftone::w4 {
-namespace {
 
 // The ends of a range may move outwards by a step of its grid, where not all codes are used, and inwards by 0.8 of one,
 // where what lies beyond is clipped.
@@ -13,6 +12,8 @@ constexpr int kEnds = 7;
 constexpr float kFirstEnd = -1, kEndStep = 0.3f;
 constexpr int kRounds = 4;  // of refining one of the two best
 constexpr float kMiddle = kLastCode / 2;
+
+namespace {
 
 // Values are measured in steps of plain min-max rounding from the middle of the range: -7.5 to 7.5.
 template <class L>

@@ -87,8 +87,8 @@ TEST(Memory, NorIsItWhenPackedWeightsAreKeptAndReadAgain) {
     auto weights = Weights::load(*source, *parse_modes("w8a16,w4a16"), *device,
                                  {.threads = 2, .pack_cache = directory.file("cache")});
     ASSERT_TRUE(weights.ok());
-    // For each of two threads 64 rows of the widest matrix as floats, as codes of a byte, and the search's tile of up to
-    // 32 rows; names and tables besides.
+    // For each of two threads 64 rows of the widest matrix as floats, as codes of a byte, and the search's tile of up
+    // to 32 rows; names and tables besides.
     const int64_t rows = kPackRows * 1024 * 4;
     EXPECT_LT(peak.load() - before, 2 * (rows + rows / 4 + rows / 2) + 300'000) << "in a start " << start;
     EXPECT_GT(ledger.total(), 12u * static_cast<uint64_t>(rows)) << "or the bound would say nothing";
