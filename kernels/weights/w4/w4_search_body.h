@@ -176,5 +176,11 @@ void find_grids(const GroupRows& in, float* tile, float* scale, float* minimum) 
   best.minimum.store(minimum);
 }
 
+template <class L>
+void round_group(const float* values, int64_t count, float scale, float minimum, uint8_t* codes) {
+  const L inverse = inverse_of(scale), from = minimum;
+  round_values<L>(values, count, codes, [&](const L& x) { return round_codes((x - from) * inverse); });
+}
+
 }  // namespace
 }  // namespace halftone::w4

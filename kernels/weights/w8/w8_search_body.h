@@ -122,5 +122,11 @@ void find_scales(const GroupRows& in, float* tile, float* scale, float* /*minimu
   select(poison == poison, found, f16_in_range(poison)).store(scale);
 }
 
+template <class L>
+void round_group(const float* values, int64_t count, float scale, float /*minimum*/, uint8_t* codes) {
+  const L inverse = inverse_of(scale);
+  round_values<L>(values, count, codes, [&](const L& x) { return round_codes(x * inverse) + 128; });
+}
+
 }  // namespace
 }  // namespace halftone::w8
