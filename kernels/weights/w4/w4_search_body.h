@@ -9,10 +9,10 @@ namespace {
 
 // The ends of a range may move outwards by a step of its grid, where not all codes are used, and inwards by 0.8 of one,
 // where what lies beyond is clipped.
-constexpr int kEnds = 7;
-constexpr float kFirstEnd = -1, kEndStep = 0.3f;
-constexpr int kRounds = 4;  // of refining one of the two best
-constexpr float kMiddle = kLastCode / 2;
+inline constexpr int kEnds = 7;
+inline constexpr float kFirstEnd = -1, kEndStep = 0.3f;
+inline constexpr int kRounds = 4;  // of refining one of the two best
+inline constexpr float kMiddle = kLastCode / 2;
 
 // Values are measured in steps of plain min-max rounding from the middle of the range: -7.5 to 7.5.
 template <class L>

@@ -9,9 +9,9 @@ namespace {
 
 // The largest value becomes a code of 108, 108.25, ... 131.75 (above 127 it is clipped). Such small changes move every
 // code's rounding error, and some of them suit all values of a group far better than others.
-constexpr int kCandidates = 96;
-constexpr float kFirstTop = 108, kTopStep = 0.25f;
-constexpr int kRounds = 3;  // of refining one of the two best
+inline constexpr int kCandidates = 96;
+inline constexpr float kFirstTop = 108, kTopStep = 0.25f;
+inline constexpr int kRounds = 3;  // of refining one of the two best
 
 // Values are measured in steps of plain rounding: -127 to 127.
 template <class L>
