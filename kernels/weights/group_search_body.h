@@ -52,7 +52,8 @@ struct Lanes {
   // A vector at a time: g++ 12 copies both at once by pieces of 16 bytes, and reading those as one vector stalls.
   static Lanes load(const float* from) {
     const auto* vectors = reinterpret_cast<const Unaligned*>(from);
-    return {vectors[0].vector, vectors[1].vector};
+    const Floats first = vectors[0].vector, second = vectors[1].vector;
+    return {first, second};
   }
   void store(float* to) const {
     auto* vectors = reinterpret_cast<Unaligned*>(to);
@@ -106,6 +107,13 @@ struct Lanes {
     return (Floats)(sign | (size > 0x7f800000 ? Ints{} + 0x7fc00000 : finite));
   }
 };
+
+// One step over the values of a group: NaN once a value was not finite. The first such value decides the NaN's sign; a
+// sum of two NaNs would take the sign of either operand, and compilers may swap them.
+template <class L>
+L poisoned(const L& poison, const L& value) {
+  return select(poison == poison, value * 0, poison);
+}
 
 // tile: [size][L::kRows]; inputs `first` to `end` of all lanes; a lane without a row holds zeros.
 template <class L>

@@ -61,7 +61,7 @@ void measure(float* tile, Group<L>* group, L* poison) {
     const L x = L::load(tile + i * L::kRows);
     low = least(x, low);
     high = greatest(x, high);
-    *poison += x * 0;
+    *poison = poisoned(*poison, x);
   }
   group->low = low;
   group->step = (high - low) / kLastCode;

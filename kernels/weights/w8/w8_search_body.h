@@ -39,7 +39,7 @@ void measure(float* tile, Group<L>* group, L* poison) {
     const L x = L::load(tile + i * L::kRows);
     low = least(x, low);
     high = greatest(x, high);
-    *poison += x * 0;
+    *poison = poisoned(*poison, x);
   }
   group->step = greatest(high, L(0) - low) / kLastCode;
   group->per_step = inverse_of(group->step);
