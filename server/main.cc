@@ -9,6 +9,8 @@
 #include <exception>
 #include <functional>
 #include <new>
+#include <optional>
+#include <string>
 #include <system_error>
 
 #include "kernels/devices/devices.h"
@@ -24,6 +26,7 @@
 #include "server/metrics/metrics.h"
 #include "server/net/descriptors.h"
 #include "server/net/socket.h"
+#include "server/packing_progress.h"
 #include "server/quality_cards.h"
 #include "server/rpc/grpc_log.h"
 #include "server/rpc/server.h"
@@ -115,10 +118,9 @@ absl::StatusOr<LoadedModel> load_checkpoint(const ServerConfig& config, const st
   options.max_context = config.max_context;
   options.threads = config.threads;
   set_memory(config, device, &options);
-  options.progress = [last = 0](double fraction) mutable {
-    int quarter = static_cast<int>(fraction * 4);
-    if (quarter > last) spdlog::info("packing weights: {} %", quarter * 25);
-    last = std::max(last, quarter);
+  options.progress = [progress = PackingProgress(), begin = steady_now()](double fraction) mutable {
+    const std::optional<std::string> line = progress.line(fraction, static_cast<double>(steady_now() - begin) / 1e9);
+    if (line) spdlog::info(*line);
   };
   absl::StatusOr<std::unique_ptr<LocalExecutor>> executor = LocalExecutor::create(*source, device, options);
   if (!executor.ok()) return executor.status();

@@ -27,6 +27,8 @@ struct GroupSearch {
   // scale, minimum: [rows], values that an f16 holds; a value that is not finite makes its row's scale NaN. w8's search
   // leaves `minimum` alone. tile: scratch for in.size * rows floats.
   void (*find)(const GroupRows& in, float* tile, float* scale, float* minimum) = nullptr;
+  // The codes of finite values of one row's group on a grid as found, as WeightRows has them; w8's knows no minimum.
+  void (*round)(const float* values, int64_t count, float scale, float minimum, uint8_t* codes) = nullptr;
 };
 
 // The bodies of one format, as CpuIsa counts, and the one for the best instruction set that runs here.

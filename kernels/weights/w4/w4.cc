@@ -1,7 +1,9 @@
 #include "kernels/weights/w4/w4.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
+#include <cstring>
 
 #include "kernels/contract/numbers.h"
 #include "kernels/weights/w4/w4_kernels.h"
@@ -29,6 +31,13 @@ class Row {
     uint32_t& word = words_[c / w4::kWordInputs * kRowBlock];
     int shift = w4::nibble_shift(static_cast<int>(c % w4::kWordInputs));
     word = (word & ~(15u << shift)) | q << shift;
+  }
+  // All codes of a word; c: its first input.
+  void set_word(int64_t c, const uint8_t* codes) const {
+    static_assert(std::endian::native == std::endian::little && w4::nibble_shift(3) == 24 && w4::nibble_shift(4) == 4);
+    uint32_t halves[2];
+    std::memcpy(halves, codes, sizeof halves);
+    words_[c / w4::kWordInputs * kRowBlock] = halves[0] | halves[1] << 4;
   }
   uint32_t code(int64_t c) const {
     return words_[c / w4::kWordInputs * kRowBlock] >> w4::nibble_shift(static_cast<int>(c % w4::kWordInputs)) & 15u;
@@ -72,8 +81,8 @@ PackedBytes bytes(const PackedShape& s) {
 }
 
 // A value that is not finite makes its whole group NaN: it shows in the logits, not in strange text.
-void quantize_group(const GroupRows& in, const float* scales, const float* minimums, int64_t first, int64_t first_row,
-                    WeightRows* out) {
+void quantize_group(const GroupSearch& search, const GroupRows& in, const float* scales, const float* minimums,
+                    int64_t first, int64_t first_row, WeightRows* out) {
   const int64_t groups = out->groups(), cols = out->cols;
   for (int64_t r = 0; r < in.rows; ++r) {
     const auto at = static_cast<size_t>((first_row + r) * groups + first / out->grid.group);
@@ -81,10 +90,8 @@ void quantize_group(const GroupRows& in, const float* scales, const float* minim
     out->scale[at] = scale;
     out->minimum[at] = minimum;
     if (std::isnan(scale)) continue;
-    const float inverse = inverse_of(scale);
-    const float* values = in.values + r * in.stride;
-    uint8_t* codes = &out->codes[static_cast<size_t>((first_row + r) * cols + first)];
-    for (int64_t c = 0; c < in.size; ++c) codes[c] = static_cast<uint8_t>(w4::code_of(values[c], minimum, inverse));
+    search.round(in.values + r * in.stride, in.size, scale, minimum,
+                 &out->codes[static_cast<size_t>((first_row + r) * cols + first)]);
   }
 }
 
@@ -98,7 +105,7 @@ void quantize(const PackedShape& shape, int64_t count, const float* values, Weig
       const GroupRows in{values + r * shape.cols + first, shape.cols, std::min(search.rows, count - r),
                          std::min<int64_t>(shape.group, shape.cols - first)};
       search.find(in, tile.data(), scales, minimums);
-      quantize_group(in, scales, minimums, first, r, out);
+      quantize_group(search, in, scales, minimums, first, r, out);
     }
   }
 }
@@ -135,7 +142,9 @@ void pack_rows(const PackedMatrix& packed, int64_t first_row, const WeightRows& 
       if (offset == Offset::kZeroPoint) row.zero(g) = static_cast<uint8_t>(zero_of(scale, minimum));
     }
     const uint8_t* codes = &in.codes[static_cast<size_t>(r * in.cols)];
-    for (int64_t c = 0; c < in.cols; ++c) row.set_code(c, codes[c]);
+    int64_t c = 0;
+    for (; c + w4::kWordInputs <= in.cols; c += w4::kWordInputs) row.set_word(c, codes + c);
+    for (; c < in.cols; ++c) row.set_code(c, codes[c]);
   }
 }
 

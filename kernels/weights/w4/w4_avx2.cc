@@ -8,7 +8,6 @@
 namespace halftone::w4 {
 
 constinit const CpuLinearKernels kAvx2 = linear_kernels<Avx2, W4Decoder<Avx2>>(direct_a8<Avx2, W4Codes<Avx2>>);
-// Four floats a vector: with eight, g++ 12 compiles the selects badly and the search is slower than without AVX2.
-constinit const GroupSearch kAvx2Search = {Lanes<16>::kRows, find_grids<Lanes<16>>};
+constinit const GroupSearch kAvx2Search = {Lanes<32>::kRows, find_grids<Lanes<32>>, round_group<Lanes<32>>};
 
 }  // namespace halftone::w4

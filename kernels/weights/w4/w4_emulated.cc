@@ -9,6 +9,6 @@ namespace halftone::w4 {
 
 constinit const CpuLinearKernels kEmulated =
     linear_kernels<Emulated, W4Decoder<Emulated>>(direct_a8<Emulated, W4Codes<Emulated>>);
-constinit const GroupSearch kEmulatedSearch = {Lanes<16>::kRows, find_grids<Lanes<16>>};
+constinit const GroupSearch kEmulatedSearch = {Lanes<16>::kRows, find_grids<Lanes<16>>, round_group<Lanes<16>>};
 
 }  // namespace halftone::w4

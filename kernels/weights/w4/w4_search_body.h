@@ -8,10 +8,10 @@ namespace halftone::w4 {
 
 // The ends of a range may move outwards by a step of its grid, where not all codes are used, and inwards by 0.8 of one,
 // where what lies beyond is clipped.
-constexpr int kEnds = 7;
-constexpr float kFirstEnd = -1, kEndStep = 0.3f;
-constexpr int kRounds = 4;  // of refining one of the two best
-constexpr float kMiddle = kLastCode / 2;
+inline constexpr int kEnds = 7;
+inline constexpr float kFirstEnd = -1, kEndStep = 0.3f;
+inline constexpr int kRounds = 4;  // of refining one of the two best
+inline constexpr float kMiddle = kLastCode / 2;
 
 namespace {
 
@@ -62,7 +62,7 @@ void measure(float* tile, Group<L>* group, L* poison) {
     const L x = L::load(tile + i * L::kRows);
     low = least(x, low);
     high = greatest(x, high);
-    *poison += x * 0;
+    *poison = poisoned(*poison, x);
   }
   group->low = low;
   group->step = (high - low) / kLastCode;
@@ -175,6 +175,12 @@ void find_grids(const GroupRows& in, float* tile, float* scale, float* minimum) 
   refine(group, starts.second, &smallest, &best);
   select(poison == poison, best.scale, f16_in_range(poison)).store(scale);
   best.minimum.store(minimum);
+}
+
+template <class L>
+void round_group(const float* values, int64_t count, float scale, float minimum, uint8_t* codes) {
+  const L inverse = inverse_of(scale), from = minimum;
+  round_values<L>(values, count, codes, [&](const L& x) { return round_codes((x - from) * inverse); });
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "kernels/contract/numbers.h"
 #include "kernels/weights/w8/w8_kernels.h"
@@ -43,7 +44,8 @@ PackedBytes bytes(const PackedShape& s) {
 }
 
 // A value that is not finite makes its whole group NaN: it shows in the logits, not in strange text.
-void quantize_group(const GroupRows& in, const float* scales, int64_t first, int64_t first_row, WeightRows* out) {
+void quantize_group(const GroupSearch& search, const GroupRows& in, const float* scales, int64_t first,
+                    int64_t first_row, WeightRows* out) {
   const int64_t groups = out->groups(), cols = out->cols;
   for (int64_t r = 0; r < in.rows; ++r) {
     const auto at = static_cast<size_t>((first_row + r) * groups + first / out->grid.group);
@@ -55,11 +57,7 @@ void quantize_group(const GroupRows& in, const float* scales, int64_t first, int
       std::fill_n(codes, in.size, uint8_t{128});
       continue;
     }
-    const float inverse = inverse_of(scale);
-    const float* values = in.values + r * in.stride;
-    for (int64_t c = 0; c < in.size; ++c) {
-      codes[c] = static_cast<uint8_t>(static_cast<int>(w8::code_of(values[c], inverse)) + 128);
-    }
+    search.round(in.values + r * in.stride, in.size, scale, 0, codes);
   }
 }
 
@@ -73,7 +71,7 @@ void quantize(const PackedShape& shape, int64_t count, const float* values, Weig
       const GroupRows in{values + r * shape.cols + first, shape.cols, std::min(search.rows, count - r),
                          std::min<int64_t>(shape.group, shape.cols - first)};
       search.find(in, tile.data(), scales, nullptr);
-      quantize_group(in, scales, first, r, out);
+      quantize_group(search, in, scales, first, r, out);
     }
   }
 }
@@ -94,7 +92,14 @@ void pack_rows(const PackedMatrix& packed, int64_t first_row, const WeightRows& 
     }
     int8_t* row = codes_of_row(packed, first_row + r);
     const uint8_t* codes = &in.codes[static_cast<size_t>(r * in.cols)];
-    for (int64_t c = 0; c < in.cols; ++c) code(row, c) = static_cast<int8_t>(codes[c] - 128);
+    int64_t c = 0;
+    for (; c + w8::kWordInputs <= in.cols; c += w8::kWordInputs) {
+      uint32_t word;
+      std::memcpy(&word, codes + c, sizeof word);
+      word ^= 0x80808080u;  // 128 less, byte by byte
+      std::memcpy(&code(row, c), &word, sizeof word);
+    }
+    for (; c < in.cols; ++c) code(row, c) = static_cast<int8_t>(codes[c] - 128);
   }
 }
 

@@ -8,7 +8,6 @@
 namespace halftone::w8 {
 
 constinit const CpuLinearKernels kAvx2 = linear_kernels<Avx2, W8Decoder<Avx2>>(direct_a8<Avx2, W8Codes<Avx2>>);
-// Four floats a vector: with eight, g++ 12 compiles the selects badly and the search is slower than without AVX2.
-constinit const GroupSearch kAvx2Search = {Lanes<16>::kRows, find_scales<Lanes<16>>};
+constinit const GroupSearch kAvx2Search = {Lanes<32>::kRows, find_scales<Lanes<32>>, round_group<Lanes<32>>};
 
 }  // namespace halftone::w8

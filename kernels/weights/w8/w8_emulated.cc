@@ -9,6 +9,6 @@ namespace halftone::w8 {
 
 constinit const CpuLinearKernels kEmulated =
     linear_kernels<Emulated, W8Decoder<Emulated>>(direct_a8<Emulated, W8Codes<Emulated>>);
-constinit const GroupSearch kEmulatedSearch = {Lanes<16>::kRows, find_scales<Lanes<16>>};
+constinit const GroupSearch kEmulatedSearch = {Lanes<16>::kRows, find_scales<Lanes<16>>, round_group<Lanes<16>>};
 
 }  // namespace halftone::w8

@@ -13,8 +13,4 @@ extern const GroupSearch kAvx2Search;
 extern const GroupSearch kEmulatedSearch;
 inline constexpr GroupSearches kSearches{{&kAvx512VnniSearch, &kAvx2Search, &kEmulatedSearch}};
 
-inline float code_of(float value, float inverse) {
-  return round_even(std::clamp(value * inverse, -kLastCode, kLastCode));
-}
-
 }  // namespace halftone::w8

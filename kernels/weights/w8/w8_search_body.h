@@ -8,9 +8,9 @@ namespace halftone::w8 {
 
 // The largest value becomes a code of 108, 108.25, ... 131.75 (above 127 it is clipped). Such small changes move every
 // code's rounding error, and some of them suit all values of a group far better than others.
-constexpr int kCandidates = 96;
-constexpr float kFirstTop = 108, kTopStep = 0.25f;
-constexpr int kRounds = 3;  // of refining one of the two best
+inline constexpr int kCandidates = 96;
+inline constexpr float kFirstTop = 108, kTopStep = 0.25f;
+inline constexpr int kRounds = 3;  // of refining one of the two best
 
 namespace {
 
@@ -40,7 +40,7 @@ void measure(float* tile, Group<L>* group, L* poison) {
     const L x = L::load(tile + i * L::kRows);
     low = least(x, low);
     high = greatest(x, high);
-    *poison += x * 0;
+    *poison = poisoned(*poison, x);
   }
   group->step = greatest(high, L(0) - low) / kLastCode;
   group->per_step = inverse_of(group->step);
@@ -121,6 +121,12 @@ void find_scales(const GroupRows& in, float* tile, float* scale, float* /*minimu
   refine(group, best.scale, &smallest, &found);
   refine(group, second.scale, &smallest, &found);
   select(poison == poison, found, f16_in_range(poison)).store(scale);
+}
+
+template <class L>
+void round_group(const float* values, int64_t count, float scale, float /*minimum*/, uint8_t* codes) {
+  const L inverse = inverse_of(scale);
+  round_values<L>(values, count, codes, [&](const L& x) { return round_codes(x * inverse) + 128; });
 }
 
 }  // namespace
