@@ -6,6 +6,7 @@
 // compressed-tensors are all this), or plain numbers, which have no codes.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -50,8 +51,8 @@ struct WeightRows {
   void set_values(int64_t row_count, int64_t col_count, const float* from, Round round) {
     *this = WeightRows();
     rows = row_count, cols = col_count;
-    values.reserve(static_cast<size_t>(rows * cols));
-    for (int64_t i = 0; i < rows * cols; ++i) values.push_back(round(from[i]));
+    values.resize(static_cast<size_t>(rows * cols));
+    std::transform(from, from + rows * cols, values.begin(), round);
   }
 };
 

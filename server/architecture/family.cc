@@ -50,6 +50,19 @@ void set_windows(Hyperparameters& keys, const char* key, int64_t pattern, int64_
   }
 }
 
+LayerSpec usual_layer(const Family& family, int64_t heads, int64_t kv_heads, int64_t head_dim, int64_t ffn) {
+  return {.heads = heads,
+          .kv_heads = kv_heads,
+          .head_dim = head_dim,
+          .ffn = ffn,
+          .score_scale = usual_score_scale(head_dim),
+          .qkv_bias = family.qkv_bias != Part::kNever,
+          .o_bias = family.o_bias != Part::kNever,
+          .qk_norm = family.qk_norm != Part::kNever,
+          .post_norms = family.post_norms,
+          .gate = family.gate};
+}
+
 void drop_absent_parts(const Family& family, const std::function<bool(TensorPart)>& has, ModelSpec& spec) {
   const bool qkv_bias =
       family.qkv_bias != Part::kMay || has(TensorPart::kQBias) || has(TensorPart::kKBias) || has(TensorPart::kVBias);

@@ -70,8 +70,10 @@ absl::StatusOr<ModelSpec> read_gguf_spec(const Family& family, Hyperparameters& 
 // Switches off, in every layer, the parts that the family may have and of which no layer has a tensor.
 void drop_absent_parts(const Family& family, const std::function<bool(TensorPart)>& has, ModelSpec& spec);
 
-// -- What several families have -------------------------------------------------------------------------------------
+// -- What readers and several families share -------------------------------------------------------------------------
 
+// A layer of these sizes, with all that the family has or may have.
+LayerSpec usual_layer(const Family& family, int64_t heads, int64_t kv_heads, int64_t head_dim, int64_t ffn);
 // The rotation that config.json's object `key` describes: rope_parameters or, in older files, rope_scaling, beside
 // which there is rope_theta. `object` null: there is none.
 RopeSpec read_huggingface_rope(const Family& family, Hyperparameters& keys, const char* key, Hyperparameters* object);
@@ -84,5 +86,10 @@ bool read_layer_types(Hyperparameters& keys, int64_t window, ModelSpec& spec);
 // config.json's use_sliding_window, sliding_window, and which layers look through it: those that layer_types calls
 // "sliding_attention", or those from max_window_layers on.
 void read_qwen_windows(Hyperparameters& keys, ModelSpec& spec);
+// Gemma's scores. config.json says their scale by query_pre_attn_scalar; attention to later tokens is refused.
+void read_gemma_scores(Hyperparameters& keys, ModelSpec& spec);
+// A GGUF file does not say the scale: it is that of the head's size, but of the 27B model, known by its number of
+// layers, where it is that of the embedding's share of a head.
+void set_gemma_gguf_scores(int64_t layers_of_27b, ModelSpec& spec);
 
 }  // namespace halftone

@@ -60,21 +60,19 @@ absl::StatusOr<ModelSpec> read_gguf_spec(const Family& family, Hyperparameters& 
   const int64_t head_dim = read_head_dim(keys, spec.dim, heads.front());
   spec.ropes = {read_rope(family, keys, head_dim)};
   for (size_t i = 0; i < heads.size(); ++i) {
-    spec.layers.push_back({.heads = heads[i],
-                           .kv_heads = kv_heads[i],
-                           .head_dim = head_dim,
-                           .ffn = ffn[i],
-                           .score_scale = usual_score_scale(head_dim),
-                           .qkv_bias = family.qkv_bias != Part::kNever,
-                           .o_bias = family.o_bias != Part::kNever,
-                           .qk_norm = family.qk_norm != Part::kNever,
-                           .post_norms = family.post_norms,
-                           .gate = family.gate});
+    spec.layers.push_back(usual_layer(family, heads[i], kv_heads[i], head_dim, ffn[i]));
   }
   if (family.read_gguf != nullptr) family.read_gguf(keys, spec);
   if (!keys.status().ok()) return keys.status();
   if (absl::Status status = check_spec(spec, keys.file()); !status.ok()) return status;
   return spec;
+}
+
+void set_gemma_gguf_scores(int64_t layers_of_27b, ModelSpec& spec) {
+  if (spec.layer_count() != layers_of_27b) return;
+  for (LayerSpec& layer : spec.layers) {
+    if (layer.heads > 0) layer.score_scale = usual_score_scale(spec.dim / layer.heads);
+  }
 }
 
 void read_gguf_window(Hyperparameters& keys, ModelSpec& spec) {

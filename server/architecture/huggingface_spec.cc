@@ -76,16 +76,7 @@ absl::StatusOr<ModelSpec> read_huggingface_spec(const Family& family, Hyperparam
   spec.ropes = {read_huggingface_rope(family, keys, rope_key, keys.object(rope_key).get())};
   spec.ropes[0].rotated = head_dim;
   for (size_t i = 0; i < heads.size(); ++i) {
-    spec.layers.push_back({.heads = heads[i],
-                           .kv_heads = kv_heads[i],
-                           .head_dim = head_dim,
-                           .ffn = ffn[i],
-                           .score_scale = usual_score_scale(head_dim),
-                           .qkv_bias = family.qkv_bias != Part::kNever,
-                           .o_bias = family.o_bias != Part::kNever,
-                           .qk_norm = family.qk_norm != Part::kNever,
-                           .post_norms = family.post_norms,
-                           .gate = family.gate});
+    spec.layers.push_back(usual_layer(family, heads[i], kv_heads[i], head_dim, ffn[i]));
   }
   if (family.read_huggingface != nullptr) family.read_huggingface(keys, spec);
   refuse_what_we_do_not_run(family, keys);
@@ -114,6 +105,14 @@ bool read_layer_types(Hyperparameters& keys, int64_t window, ModelSpec& spec) {
   }
   for (size_t i = 0; i < types->size(); ++i) spec.layers[i].window = (*types)[i] == "sliding_attention" ? window : 0;
   return true;
+}
+
+void read_gemma_scores(Hyperparameters& keys, ModelSpec& spec) {
+  const float score_scale = usual_score_scale(keys.integer("query_pre_attn_scalar", 256));
+  for (LayerSpec& layer : spec.layers) layer.score_scale = score_scale;
+  if (keys.flag("use_bidirectional_attention", false)) {
+    keys.not_here("use_bidirectional_attention", "attention to later tokens, expected false");
+  }
 }
 
 void read_qwen_windows(Hyperparameters& keys, ModelSpec& spec) {

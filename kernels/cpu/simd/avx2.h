@@ -11,6 +11,7 @@ namespace {
 
 struct Avx2 {
   static constexpr int kLanes = 16;
+  static constexpr int kLaneRegisters = 2;  // that hold an F
   static constexpr bool kTiles = true;  // several tokens at once keep the registers busy
   template <int kTokens>
   static constexpr int kA8Blocks = kTokens <= 2 ? 2 : 1;  // of outputs at once, in an integer product

@@ -12,6 +12,7 @@ namespace {
 
 struct Avx512Vnni {
   static constexpr int kLanes = 16;
+  static constexpr int kLaneRegisters = 1;  // that hold an F
   static constexpr bool kTiles = true;
   template <int kTokens>
   static constexpr int kA8Blocks = kTokens <= 2 ? 2 : 4;  // 16 sums keep one vpdpbusd a clock busy

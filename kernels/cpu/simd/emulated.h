@@ -12,6 +12,7 @@ namespace {
 
 struct Emulated {
   static constexpr int kLanes = 16;
+  static constexpr int kLaneRegisters = 2;  // as in avx2.h; the compiler chooses what they are
   static constexpr bool kTiles = false;  // one token after the other: unrolled tiles would only take long to compile
   template <int kTokens>
   static constexpr int kA8Blocks = 1;

@@ -26,24 +26,15 @@ void read_huggingface(Hyperparameters& keys, ModelSpec& spec) {
   set_caps(read_cap(keys, "attn_logit_softcapping", 50), read_cap(keys, "final_logit_softcapping", 30), spec);
   const int64_t window = keys.integer("sliding_window", 4096);
   if (!read_layer_types(keys, window, spec)) set_windows(keys, "sliding_window", kPattern, window, spec);
-  const float score_scale = usual_score_scale(keys.integer("query_pre_attn_scalar", 256));
-  for (LayerSpec& layer : spec.layers) layer.score_scale = score_scale;
-  if (keys.flag("use_bidirectional_attention", false)) {
-    keys.not_here("use_bidirectional_attention", "attention to later tokens, expected false");
-  }
+  read_gemma_scores(keys, spec);
 }
 
-// The file does not say the scale of the scores: it is that of the head's size, but of the 27B model (46 layers), where
-// it is that of the embedding's share of a head.
 void read_gguf(Hyperparameters& keys, ModelSpec& spec) {
   constexpr int64_t kLayersOf27B = 46;
   set_caps(static_cast<float>(keys.number("attn_logit_softcapping", 50)),
            static_cast<float>(keys.number("final_logit_softcapping", 30)), spec);
   set_windows(keys, "attention.sliding_window", kPattern, keys.integer("attention.sliding_window"), spec);
-  if (spec.layer_count() != kLayersOf27B) return;
-  for (LayerSpec& layer : spec.layers) {
-    if (layer.heads > 0) layer.score_scale = usual_score_scale(spec.dim / layer.heads);
-  }
+  set_gemma_gguf_scores(kLayersOf27B, spec);
 }
 
 }  // namespace

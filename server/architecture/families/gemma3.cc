@@ -49,18 +49,12 @@ void read_huggingface(Hyperparameters& keys, ModelSpec& spec) {
     set_windows(keys, kPattern, keys.integer(kPattern, kUsualPattern), window, spec);
   }
   make_local(read_ropes(keys, spec), spec);
-  const float score_scale = usual_score_scale(keys.integer("query_pre_attn_scalar", 256));
-  for (LayerSpec& layer : spec.layers) layer.score_scale = score_scale;
+  read_gemma_scores(keys, spec);
   for (const char* cap : {"attn_logit_softcapping", "final_logit_softcapping"}) {
     if (keys.has(cap)) keys.not_here(cap, "a cap, expected null");
   }
-  if (keys.flag("use_bidirectional_attention", false)) {
-    keys.not_here("use_bidirectional_attention", "attention to later tokens, expected false");
-  }
 }
 
-// The file does not say the scale of the scores: it is that of the head's size, but of the 27B model (62 layers), where
-// it is that of the embedding's share of a head.
 void read_gguf(Hyperparameters& keys, ModelSpec& spec) {
   constexpr const char* kPattern = "attention.sliding_window_pattern";
   constexpr int64_t kLayersOf27B = 62;
@@ -69,10 +63,7 @@ void read_gguf(Hyperparameters& keys, ModelSpec& spec) {
   RopeSpec local;
   local.theta = static_cast<float>(keys.number("rope.freq_base_swa", kLocalTheta));
   make_local(local, spec);
-  if (spec.layer_count() != kLayersOf27B) return;
-  for (LayerSpec& layer : spec.layers) {
-    if (layer.heads > 0) layer.score_scale = usual_score_scale(spec.dim / layer.heads);
-  }
+  set_gemma_gguf_scores(kLayersOf27B, spec);
 }
 
 }  // namespace
