@@ -8,6 +8,7 @@
 
 #include "kernels/contract/numbers.h"
 #include "kernels/cpu/cpu_device.h"
+#include "kernels/cpu/linear.h"
 
 namespace halftone {
 
@@ -31,9 +32,9 @@ struct GroupSearch {
   void (*round)(const float* values, int64_t count, float scale, float minimum, uint8_t* codes) = nullptr;
 };
 
-// The bodies of one format, as CpuIsa counts, and the one for the best instruction set that runs here.
+// The bodies of one format, by CpuIsa, and the one for the best instruction set that runs here.
 struct GroupSearches {
-  const GroupSearch* bodies[3];
+  const GroupSearch* bodies[kCpuIsas];
 
   const GroupSearch& best() const {
     static const CpuIsa isa = cpu_isas().front();

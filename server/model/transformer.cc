@@ -271,9 +271,13 @@ void Transformer::forward(const ModeWeights& weights, const ForwardBatch& batch)
       feed_forward(pass, i);
     }
   };
+  const bool is_decode = batch.tokens.size() == batch.sequences.size();
   const bool may_replay = !expert_inputs_ || device_.replays_experts();
-  const bool decode = batch.tokens.size() == batch.sequences.size();
-  decode&& may_replay ? device_.replayable(replay_key(pass), std::ref(run)) : run();
+  if (is_decode && may_replay) {
+    device_.replayable(replay_key(pass), std::ref(run));
+  } else {
+    run();
+  }
 }
 
 Tensor Transformer::logits(const ModeWeights& weights, std::span<const int64_t> tokens) {
